@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from octospoon.adapters.label_studio import ml_backend
 from octospoon.domain.errors import OctospoonError, Unauthorized
 from octospoon.domain.model_spec import version_name
+from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.runtime import questions, rest
 from octospoon.runtime.observability import count, make_logger, make_metrics
 from octospoon.runtime.questions import Question
@@ -93,10 +94,15 @@ def _prediction(question: Question, seconds_left: SecondsLeft) -> Answer:
 
 
 def _body(answer: Answer, predicted: Predicted) -> Json:
+    kind = use_case().task_type
+    several = (
+        {} if kind.name == TaskTypeName.CLASSIFICATION else {"labels": kind.labels.classes(predicted.label)}
+    )
     return {
         "classes": answer.classes,
         "probabilities": answer.probabilities,
         "label": predicted.label,
+        **several,
         "confidence": predicted.confidence,
         "model_version": answer.model_version,
     }

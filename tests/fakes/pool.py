@@ -330,12 +330,12 @@ class FakePool:
                 arrived=row.arrived,
             )
 
-    def predictions(self) -> Iterator[StoredPrediction]:
+    def predictions(self, *, probabilities: bool = False) -> Iterator[StoredPrediction]:
         for key, row in self.table.items():
             if row.state is State.QUARANTINED or row.prediction is None:
                 continue
-            probabilities = row.prediction.probabilities
-            doubt = None if probabilities is None else self.doubt(probabilities)
+            shares = row.prediction.probabilities
+            doubt = None if shares is None else self.doubt(shares)
             yield StoredPrediction(
                 key,
                 row.etag,
@@ -345,6 +345,7 @@ class FakePool:
                 doubt.confidence if doubt else 0.0,
                 row.scored_at,
                 row.label,
+                shares if probabilities else None,
             )
 
     def images(self) -> Iterator[PoolImage]:

@@ -165,8 +165,12 @@ class PoolReport(Protocol):
     def labelled(self) -> Iterator[LabelledImage]:
         """Yield every labelled image, in any order, with a memory that does not grow with the pool."""
 
-    def predictions(self) -> Iterator[StoredPrediction]:
-        """Yield the stored prediction of every image outside quarantine, in any order."""
+    def predictions(self, *, probabilities: bool = False) -> Iterator[StoredPrediction]:
+        """Yield the stored prediction of every image outside quarantine, in any order.
+
+        Args:
+            probabilities: read those of every class too.
+        """
 
     def images(self) -> Iterator[PoolImage]:
         """Yield every image with its embedding, in any order; the memory does not grow with the pool."""

@@ -21,6 +21,8 @@ from octospoon.adapters.label_studio.results import prediction
 from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.multilabel import MULTILABEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +70,7 @@ def test_exports_of_label_studio_are_read(tmp_path: Path, form: str, suffix: str
     (file,) = [file for file in files if file.is_file()]
     source = file if file.suffix == suffix else file.rename(file.with_suffix(suffix))
 
-    rows = list(readers.read(source, readers.format_of(source), Columns()))
+    rows = list(readers.read(source, readers.format_of(source), Columns(), CLASSIFICATION))
 
     assert {row.image: row.label for row in rows} == EXPECTED
 
@@ -87,7 +89,7 @@ def test_boxes_of_label_studio_give_the_class_of_an_image(tmp_path: Path, form: 
             (written / "images" / f"{boxes.stem}.jpg").write_bytes(b"a picture")
     source = written if form == "YOLO" else written / "result.json"
 
-    rows = list(readers.read(source, readers.format_of(source), Columns()))
+    rows = list(readers.read(source, readers.format_of(source), Columns(), CLASSIFICATION))
 
     assert {row.image.rpartition("__")[2]: row.label for row in rows} == {"a.jpg": "cat", "b.jpg": "dog"}
 
@@ -131,8 +133,28 @@ def test_labels_are_written_for_another_project(tmp_path: Path) -> None:
     for written in tasks:
         assert interface.validate_annotation(written["annotations"][0])
 
-    rows = list(readers.read(tmp_path / "t.json", "label-studio", Columns(control=project.control)))
+    columns = Columns(control=project.control)
+    rows = list(readers.read(tmp_path / "t.json", "label-studio", columns, CLASSIFICATION))
     assert [project.classes[row.label] for row in rows] == ["Cat", "dog"]
+
+
+def test_several_classes_are_written_for_another_project(tmp_path: Path) -> None:
+    several = OTHER.replace('name="animal"', 'name="animal" choice="multiple"')
+    with pytest.raises(BadRequest, match=r'one of classification.* choice="multiple" in the control animal'):
+        OtherProject(OTHER, "animal", several=True)
+    project = OtherProject(several, "animal", several=True)
+    images = [image("a.jpg", '["Cat","dog"]'), image("b.jpg", "[]"), image("c.jpg", '["dog"]')]
+    assert project.result('["dog","fox"]') is None
+
+    label_studio(tmp_path / "t.json", images, "bucket", project)
+
+    interface = LabelInterface(several)
+    for written in json.loads((tmp_path / "t.json").read_text()):
+        if written["annotations"][0]["result"]:
+            assert interface.validate_annotation(written["annotations"][0])
+    columns = Columns(control=project.control)
+    rows = list(readers.read(tmp_path / "t.json", "label-studio", columns, MULTILABEL))
+    assert [row.label for row in rows] == ['["cat","dog"]', "[]", '["dog"]']
 
 
 @pytest.mark.parametrize(

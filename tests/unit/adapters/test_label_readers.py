@@ -15,15 +15,19 @@ from octospoon.adapters.label_files import json_stream, readers
 from octospoon.adapters.label_files.readers import Columns
 from octospoon.adapters.label_files.rows import NO_IMAGE, NO_LABEL, SEVERAL
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.multilabel import MULTILABEL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from octospoon.domain.task_types.task_type import TaskType
+
 NONE = Columns()
 
 
-def read(source: Path, form: str = "", columns: Columns = NONE):
-    return list(readers.read(source, form or readers.format_of(source), columns))
+def read(source: Path, form: str = "", columns: Columns = NONE, task_type: TaskType = CLASSIFICATION):
+    return list(readers.read(source, form or readers.format_of(source), columns, task_type))
 
 
 def labels(source: Path, form: str = "", columns: Columns = NONE) -> list[tuple[str, str]]:
@@ -332,4 +336,44 @@ def test_sources_without_a_format_are_refused(tmp_path) -> None:
         with pytest.raises(BadRequest, match=reason):
             readers.format_of(tmp_path / name)
     with pytest.raises(BadRequest, match="there is no format xml"):
-        readers.read(tmp_path, "xml", NONE)
+        readers.read(tmp_path, "xml", NONE, CLASSIFICATION)
+
+
+def test_annotators_agree_on_each_of_several_classes(tmp_path: Path) -> None:
+    tasks = [
+        task(["cat", "dog"]),
+        task([]),
+        task(["cat"]),
+        {"data": {"image": "rating.jpg"}, "annotations": [{"result": [{"type": "rating", "value": {}}]}]},
+        {"data": {"image": "empty.jpg"}, "annotations": [{"result": []}, {"was_cancelled": True}]},
+        {"data": {"image": "open.jpg"}, "annotations": []},
+        {"id": 9, "image": "flat.jpg", "choice": {"choices": ["owl", "cat"]}},
+        {"id": 9, "image": "one.jpg", "choice": "owl"},
+    ]
+    source = write(tmp_path / "export.json", json.dumps(tasks))
+
+    rows = read(source, "label-studio", task_type=MULTILABEL)
+
+    assert [row.label or row.problem for row in rows] == [
+        '["cat","dog"]',
+        "[]",
+        '["cat"]',
+        NO_LABEL,
+        "[]",
+        "that nobody has answered",
+        '["cat","owl"]',
+        '["owl"]',
+    ]
+
+
+def test_folders_say_too_little_for_several_classes(tmp_path: Path) -> None:
+    write(tmp_path / "cat" / "a.jpg", b"x")
+    write(tmp_path / "split" / "train" / "cat" / "a.jpg", b"x")
+    for source in (tmp_path, tmp_path / "split"):
+        with pytest.raises(BadRequest, match="a folder says one class of an image, and multilabel needs all"):
+            read(source, task_type=MULTILABEL)
+    boxes = tmp_path / "boxes"
+    write(boxes / "classes.txt", "cat\ndog\n")
+    write(boxes / "images" / "a.jpg", b"x")
+    write(boxes / "labels" / "a.txt", "1 0 0 1 1\n0 0 0 1 1\n")
+    assert [row.label for row in read(boxes, task_type=MULTILABEL)] == ["cat", "dog"]

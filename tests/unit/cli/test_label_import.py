@@ -17,7 +17,7 @@ from fakes.imported_labels import FakeImportedLabels
 from fakes.world import FakeWorld
 
 from octospoon.cli.commands.labels.import_labels import _document, summary
-from octospoon.cli.datasets.staged_labels import CONTRADICTION
+from octospoon.cli.datasets.row_labels import CONTRADICTION
 from octospoon.cli.operations import exports, label_import, run_now
 from octospoon.cli.operations.label_import import Options
 from octospoon.cli.operations.upload import OTHER

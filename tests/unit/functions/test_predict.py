@@ -7,7 +7,7 @@ import importlib.util
 import io
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from octospoon.domain.model_spec import ModelSpec
 from octospoon.domain.pool.images import ImageBytes, Prediction
 from octospoon.domain.pool.source import ImagesSource
 from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.runtime import rest
 from octospoon.runtime.wiring import predict as wiring
 from octospoon.runtime.wiring.buckets import BucketStorage
@@ -149,6 +150,36 @@ DOG = {
     "confidence": 0.8,
     "model_version": 7,
 }
+
+
+@pytest.mark.parametrize(
+    ("shares", "label", "names", "confidence"),
+    [
+        ([0.6, 0.1, 0.8], '["bird","dog"]', ["bird", "dog"], 0.6),
+        ([0.3, 0.1, 0.2], "[]", [], 0.7),
+    ],
+)
+def test_every_likely_class_is_named(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    shares: list[float],
+    label: str,
+    names: list[str],
+    confidence: float,
+) -> None:
+    class Sigmoids(LightScorer):
+        def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
+            return [Prediction(7, "b" * 64, np.zeros(1, np.float32), np.array(shares, np.float32))]
+
+    use_case = replace(world.module.use_case(), task_type=MULTILABEL)
+    monkeypatch.setattr(world.module, "use_case", lambda: use_case)
+    world.model = Sigmoids
+
+    status, answer = world.ask(body=LIGHT)
+
+    assert (status, answer["probabilities"]) == (200, shares)
+    assert (answer["label"], answer["labels"]) == (label, names)
+    assert answer["confidence"] == pytest.approx(confidence)
 
 
 # -- one image ------------------------------------------------------------------------------------

@@ -14,11 +14,14 @@ from octospoon.adapters.label_studio.interface import FROM_NAME
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import UNKNOWN_ANNOTATOR, Annotation
-from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.multilabel.label import ClassNames
+from octospoon.domain.task_types.names import TaskTypeName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from octospoon.domain.task_types.task_type import TaskType
 
 _UPLOADED = re.compile(r"^/?data/upload/\d+/(?:[0-9a-f]{8}-)?(?P<name>.+)$")
 _LOCAL = "/data/local-files/"
@@ -26,12 +29,13 @@ _ABOUT_TASKS = frozenset(("id", "annotator", "annotation_id", "created_at", "upd
 _WAITING = "that nobody has answered"
 
 
-def read(path: Path, control: str = "") -> Iterator[LabelRow]:
-    """Yield a row for each task, with the class on which its annotators agree.
+def read(path: Path, control: str, task_type: TaskType) -> Iterator[LabelRow]:
+    """Yield a row for each task, with the label on which its annotators agree.
 
     Args:
         path: of the file.
         control: name of the control with the classes; empty for octospoon's own, or the only one of a task.
+        task_type: the kind of label.
 
     Raises:
         BadRequest: the file is not an export of Label Studio.
@@ -41,16 +45,18 @@ def read(path: Path, control: str = "") -> Iterator[LabelRow]:
             raise BadRequest(f"{path} is not an export of Label Studio, which is a list of tasks")
         data = task.get("data")
         if isinstance(data, dict):
-            yield _of_task(f"task {task.get('id', number)}", data, task, control)
+            yield _of_task(f"task {task.get('id', number)}", data, task, control, task_type)
         else:
-            yield _of_flat(f"task {task.get('id', number)}", task, control)
+            yield _of_flat(f"task {task.get('id', number)}", task, control, task_type)
 
 
-def _of_task(place: str, data: Mapping[str, Any], task: Mapping[str, Any], control: str) -> LabelRow:
+def _of_task(
+    place: str, data: Mapping[str, Any], task: Mapping[str, Any], control: str, task_type: TaskType
+) -> LabelRow:
     image, key = _image(data), data.get("key")
     if not image:
         return LabelRow(place, "", problem=NO_IMAGE)
-    label, problem = _agreed(task, control)
+    label, problem = _agreed(task, control, task_type)
     etag = data.get("etag")
     return LabelRow(
         place,
@@ -62,20 +68,29 @@ def _of_task(place: str, data: Mapping[str, Any], task: Mapping[str, Any], contr
     )
 
 
-def _agreed(task: Mapping[str, Any], control: str) -> tuple[str, str]:
-    """Return the class on which the annotators agree, or why there is none."""
+def _agreed(task: Mapping[str, Any], control: str, task_type: TaskType) -> tuple[str, str]:
+    """Return the label on which the annotators agree, or why there is none."""
     bodies = task.get("annotations", task.get("completions"))
     given = [body for body in bodies or () if isinstance(body, dict) and not body.get("was_cancelled")]
     if not given:
         return "", _WAITING
     votes, problems = [], []
     for number, body in enumerate(given):
-        names, problem = _names(body.get("result"), control)
-        label = names.pop() if len(names) == 1 else None
+        result = body.get("result")
+        names, problem = _names(result, control)
+        elsewhere = bool(result) and not (isinstance(result, list) and choices_by_control(result))
+        label = None if problem or elsewhere else _label(names, task_type)
         problems.append(problem or (SEVERAL if names else NO_LABEL))
         votes.append(_vote(body, number, label))
-    label = CLASSIFICATION.consensus(votes, ClassHistory()).label
+    label = task_type.consensus(votes, ClassHistory()).label
     return (label.strip(), "") if label and label.strip() else ("", problems[0])
+
+
+def _label(names: set[str], task_type: TaskType) -> str | None:
+    """Return the label that these choices mean; None if they mean none."""
+    if task_type.name == TaskTypeName.MULTILABEL:
+        return ClassNames().write(frozenset(name.strip() for name in names))
+    return next(iter(names)) if len(names) == 1 else None
 
 
 def _vote(body: Mapping[str, Any], number: int, label: str | None) -> Annotation:
@@ -98,7 +113,7 @@ def _names(result: Any, control: str) -> tuple[set[str], str]:  # noqa: ANN401 -
     return next(iter(controls.values()), set()), ""
 
 
-def _of_flat(place: str, task: Mapping[str, Any], control: str) -> LabelRow:
+def _of_flat(place: str, task: Mapping[str, Any], control: str, task_type: TaskType) -> LabelRow:
     image = _image(task)
     if not image:
         return LabelRow(place, "", problem=NO_IMAGE)
@@ -107,6 +122,9 @@ def _of_flat(place: str, task: Mapping[str, Any], control: str) -> LabelRow:
     value = next((named[name] for name in wanted if name in named), None)
     if isinstance(value, dict):
         value = value.get("choices")
+    if task_type.name == TaskTypeName.MULTILABEL and isinstance(value, (str, list)):
+        given = [value] if isinstance(value, str) else value
+        return LabelRow(place, image, _label(set(map(str, given)), task_type) or "")
     if isinstance(value, list):
         return LabelRow(place, image, problem=SEVERAL if value else NO_LABEL)
     label = value.strip() if isinstance(value, str) else ""

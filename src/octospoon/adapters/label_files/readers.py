@@ -14,12 +14,14 @@ from octospoon.adapters.label_files import (
 )
 from octospoon.adapters.label_files.folders import MANIFEST
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.task_types.names import TaskTypeName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from octospoon.adapters.label_files.rows import LabelRow
+    from octospoon.domain.task_types.task_type import TaskType
 
 FORMATS = ("folders", "csv", "coco", "yolo", "label-studio", "manifest")
 _SUFFIXES = {
@@ -78,21 +80,27 @@ def _json_format(source: Path) -> str:
     return "coco" if start.startswith("{") else "label-studio"
 
 
-def read(source: Path, form: str, columns: Columns) -> Iterator[LabelRow]:
+def read(source: Path, form: str, columns: Columns, task_type: TaskType) -> Iterator[LabelRow]:
     """Yield the labels of a file or folder; each is read when it is asked for.
 
     Args:
         source: the file or folder.
         form: one of `FORMATS`.
         columns: names in the file.
+        task_type: the kind of label of the project.
 
     Raises:
-        BadRequest: the format is unknown, or the file does not have it.
+        BadRequest: the format is unknown, or the file does not have it, or it cannot say this kind of label.
     """
     if form not in FORMATS:
         raise BadRequest(f"there is no format {form}: choose one of {_listed()}")
     if form in ("folders", "yolo") and not source.exists():
         raise BadRequest(f"{source} does not exist")
+    if task_type.name != TaskTypeName.CLASSIFICATION and _says_one_class(source, form):
+        raise BadRequest(
+            f"a folder says one class of an image, and {task_type.name} needs all of them: give a CSV file, "
+            "COCO JSON, YOLO's text files, or an export of Label Studio"
+        )
     if form == "folders":
         return folder_reader.read_folders(source)
     if form == "yolo":
@@ -103,7 +111,13 @@ def read(source: Path, form: str, columns: Columns) -> Iterator[LabelRow]:
         return csv_reader.read(source, columns.image, columns.label)
     if form == "coco":
         return coco_reader.read(source)
-    return label_studio_reader.read(source, columns.control)
+    return label_studio_reader.read(source, columns.control, task_type)
+
+
+def _says_one_class(source: Path, form: str) -> bool:
+    if form == "yolo":
+        return source.is_dir() and not folder_reader.is_detection(source)
+    return form == "folders"
 
 
 def _listed() -> str:

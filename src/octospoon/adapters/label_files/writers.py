@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from octospoon.adapters.label_studio.control import Control
     from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.task_types.task_type import StoredLabels
 
 COLUMNS: Mapping[str, type] = {
     "key": str,
@@ -67,22 +68,25 @@ def manifest(path: Path, images: Iterable[LabelledImage], bucket: str) -> None:
             file.write(msgspec.json.encode(described(image)) + b"\n")
 
 
-def coco(path: Path, images: Iterable[LabelledImage], bucket: str) -> None:
-    """Write COCO JSON: each image has one annotation with its category, and no box.
+def coco(path: Path, images: Iterable[LabelledImage], bucket: str, labels: StoredLabels) -> None:
+    """Write COCO JSON: each image has an annotation with the category of each of its classes, and no box.
 
     Args:
         path: of the file.
         images: the labels; they are read three times.
         bucket: the images bucket, for addresses.
+        labels: their meaning.
     """
-    classes = {name: i for i, name in enumerate(sorted({image.label for image in images}), 1)}
+    named = {name for image in images for name in labels.classes(image.label)}
+    classes = {name: i for i, name in enumerate(sorted(named), 1)}
     with path.open("wb") as file:
         file.write(b'{"info":{"description":"labels of octospoon"},"licenses":[],"categories":')
         file.write(msgspec.json.encode([{"id": i, "name": name} for name, i in classes.items()]))
         file.write(b',\n"images":[\n')
         _write_list(file, (_coco_image(i, image, bucket) for i, image in enumerate(images, 1)))
         file.write(b'],\n"annotations":[\n')
-        _write_list(file, (_coco_annotation(i, image, classes) for i, image in enumerate(images, 1)))
+        numbered = enumerate(_coco_annotations(images, classes, labels), 1)
+        _write_list(file, ({"id": number} | annotation for number, annotation in numbered))
         file.write(b"]}\n")
 
 
@@ -95,15 +99,13 @@ def _coco_image(number: int, image: LabelledImage, bucket: str) -> dict[str, Any
     }
 
 
-def _coco_annotation(number: int, image: LabelledImage, classes: Mapping[str, int]) -> dict[str, Any]:
-    attributes = {name: value for name, value in described(image).items() if name not in ("key", "label")}
-    return {
-        "id": number,
-        "image_id": number,
-        "category_id": classes[image.label],
-        "iscrowd": 0,
-        "attributes": attributes,
-    }
+def _coco_annotations(
+    images: Iterable[LabelledImage], classes: Mapping[str, int], labels: StoredLabels
+) -> Iterator[dict[str, Any]]:
+    for number, image in enumerate(images, 1):
+        known = {name: value for name, value in described(image).items() if name not in ("key", "label")}
+        for name in labels.classes(image.label):
+            yield {"image_id": number, "category_id": classes[name], "iscrowd": 0, "attributes": known}
 
 
 class Interface(Protocol):
@@ -113,7 +115,7 @@ class Interface(Protocol):
     """Name of the image in the data of a task."""
 
     def result(self, label: str) -> list[dict[str, Any]] | None:
-        """Return the result of an annotation with a class; None if the interface does not offer the class."""
+        """Return the result of an annotation with a label; None if the interface does not offer it."""
 
 
 class OwnInterface:
@@ -161,19 +163,22 @@ def _write_list(file: BinaryIO, values: Iterator[dict[str, Any]]) -> None:
     file.write(b"\n")
 
 
-_ONE_FILE = {"csv": csv_file, "manifest": manifest, "coco": coco}
-FORMATS = (*_ONE_FILE, "label-studio")
+FORMATS = ("csv", "manifest", "coco", "label-studio")
 """The formats that are one file."""
 
 
-def writer(form: str, control: Control) -> Callable[[Path, Iterable[LabelledImage], str], None]:
+def writer(
+    form: str, control: Control, labels: StoredLabels
+) -> Callable[[Path, Iterable[LabelledImage], str], None]:
     """Return the function that writes one of `FORMATS`.
 
     Args:
         form: the format.
         control: of octospoon's own project, whose tasks Label Studio imports.
+        labels: the meaning of the labels.
     """
-    own: Callable[[Path, Iterable[LabelledImage], str], None] = partial(
-        label_studio, interface=OwnInterface(control)
-    )
-    return _ONE_FILE.get(form, own)
+    if form == "coco":
+        return partial(coco, labels=labels)
+    if form == "label-studio":
+        return partial(label_studio, interface=OwnInterface(control))
+    return csv_file if form == "csv" else manifest

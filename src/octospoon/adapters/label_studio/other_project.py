@@ -11,7 +11,9 @@ from typing import Any
 
 from label_studio_sdk.label_interface import LabelInterface
 
+from octospoon.adapters.label_studio.interface import OtherKind
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.task_types.multilabel.label import ClassNames
 
 
 class OtherProject:
@@ -25,12 +27,14 @@ class OtherProject:
     Args:
         label_config: the interface as XML.
         control: name of the control; empty for the only one that has choices for an image.
+        several: whether a label may have any number of classes.
 
     Raises:
         BadRequest: the interface is wrong, or has no such control, or several.
+        OtherKind: annotators choose one class, and labels have several.
     """
 
-    def __init__(self, label_config: str, control: str = "") -> None:
+    def __init__(self, label_config: str, control: str = "", *, several: bool = False) -> None:
         try:
             self._interface = LabelInterface(label_config)
             self._interface.validate()
@@ -43,11 +47,17 @@ class OtherProject:
             if tag.tag == "Choices" and set(tag.to_name or ()) & set(images) and control in ("", tag.name)
         }
         if len(controls) != 1:
-            several = (
+            wrong = (
                 f"several controls ({', '.join(controls)}): --control names one" if controls else "no control"
             )
-            raise BadRequest(f"the labelling interface has {several} with choices for an image")
+            raise BadRequest(f"the labelling interface has {wrong} with choices for an image")
         ((self.control, self._tag),) = controls.items()
+        self._several = several
+        if several and (self._tag.attr or {}).get("choice") != "multiple":
+            raise OtherKind(
+                "the labelling interface is one of classification, where annotators choose one class: labels "
+                f'of several classes need choice="multiple" in the control {self.control}'
+            )
         shown_over = next(name for name in self._tag.to_name if name in images)
         self.image: str = images[shown_over].value_name
         self.classes: dict[str, str] = {
@@ -56,20 +66,26 @@ class OtherProject:
         self._results: dict[str, list[dict[str, Any]] | None] = {}
 
     def result(self, label: str) -> list[dict[str, Any]] | None:
-        """Return the result of an annotation with a class; None if the interface does not offer the class.
+        """Return the result of an annotation with a label; None if the interface does not offer it.
 
         Args:
-            label: the class, by the name that is shown or stored.
+            label: in its stored form; its classes by the names that are shown or stored.
         """
         if label not in self._results:
             self._results[label] = self._made(label)
         return self._results[label]
 
     def _made(self, label: str) -> list[dict[str, Any]] | None:
-        names = [stored for stored, shown in self.classes.items() if label in (stored, shown)]
-        if len(names) != 1:
+        wanted = sorted(ClassNames().read(label)) if self._several else [label]
+        names = [
+            [stored for stored, shown in self.classes.items() if name in (stored, shown)] for name in wanted
+        ]
+        if any(len(found) != 1 for found in names):
             return None
-        region = self._tag.label(names[0])._dict()  # noqa: SLF001 - the SDK has no public form of it
+        if not names:
+            return []
+        region = self._tag.label(names[0][0])._dict()  # noqa: SLF001 - the SDK has no public form of it
+        region["value"]["choices"] = [found[0] for found in names]
         if problems := self._interface.validate_region(region, return_errors=True):
-            raise BadRequest(f"the labelling interface refuses the class {label}: {problems[0]}")
+            raise BadRequest(f"the labelling interface refuses the label {label}: {problems[0]}")
         return [region]

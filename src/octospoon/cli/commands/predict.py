@@ -33,8 +33,8 @@ def predict(
 ) -> None:
     """Ask the model in service about images.
 
-    Use it to see at once what the model says of a few images. It prints the most probable class of each,
-    its probability, and the version of the model. The images join the pool only with --add.
+    Use it to see at once what the model says of a few images. It prints the most probable class of each, or
+    all likely ones, the model's certainty, and its version. The images join the pool only with --add.
     """
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.operations.predict import predict as ask
@@ -53,11 +53,15 @@ def table(answers: Sequence[Answer]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
+    from octospoon.cli.operations.predict import SeveralClasses
+    from octospoon.domain.task_types.multilabel.label import NONE
+
     shown = Table("file", "label", "confidence", "model version")
     for answer in answers:
         name = escape(str(answer.file))
         if answer.error:
             shown.add_row(name, escape(answer.error), "", "")
         else:
-            shown.add_row(name, escape(answer.label), f"{answer.confidence:.1%}", str(answer.model_version))
+            label = ", ".join(answer.labels) or NONE if isinstance(answer, SeveralClasses) else answer.label
+            shown.add_row(name, escape(label), f"{answer.confidence:.1%}", str(answer.model_version))
     return shown

@@ -10,6 +10,7 @@ from octospoon.adapters.label_files.locate import Located, Locator
 from octospoon.adapters.label_files.readers import Columns
 from octospoon.adapters.label_files.rows import NO_LABEL
 from octospoon.cli.datasets.labelled import STARTER, Source, check_counts, embed, no_check, pool_size, unread
+from octospoon.cli.datasets.row_labels import listed_classes
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.model_spec import SIGMOID
 from octospoon.domain.task_types.multilabel import MULTILABEL
@@ -25,8 +26,8 @@ def of_label_file(folder: Path, file: Path, embedder: Embedder = STARTER, check:
 
     Args:
         folder: of the images.
-        file: names them and their classes, in any form that `octospoon labels import` reads. Each row has one
-            class; an image with several has several rows, and an image without any a row without a class.
+        file: names them and their classes, in any form that `octospoon labels import` reads. A row has one
+            class or a list of them; an image without any has a row without a class.
         embedder: makes the embeddings.
         check: receives the number of images that can be labelled, before an image is embedded.
 
@@ -51,11 +52,13 @@ def _named_classes(folder: Path, file: Path) -> dict[Path, set[str]]:
     """Return the classes of each image that a file names; raises BadRequest if a row has no image."""
     locate = Locator("", folder)
     named: dict[Path, set[str]] = {}
-    for row in readers.read(file, readers.format_of(file), Columns()):
+    for row in readers.read(file, readers.format_of(file), Columns(), MULTILABEL):
         place = locate(row) if row.problem in ("", NO_LABEL) else Located("", problem=row.problem)
         if place.file is None:
             raise BadRequest(f"{file}, {row.place}: {place.problem or f'{row.image} is not in {folder}'}")
-        named.setdefault(Path(place.file), set()).update([row.label] if row.label else [])
+        listed = listed_classes(row.label)
+        one = [row.label] if row.label else []
+        named.setdefault(Path(place.file), set()).update(one if listed is None else listed)
     if not named:
         raise BadRequest(f"{file} names no image")
     return named

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from octospoon.adapters.label_files.spool import insert, temporary_database
@@ -15,16 +17,18 @@ if TYPE_CHECKING:
 
     from octospoon.adapters.label_files.locate import Located
     from octospoon.adapters.label_files.rows import LabelRow
+    from octospoon.cli.datasets.row_labels import RowLabels
 
-CONTRADICTION = "with two classes in the source: correct it there"
 _TABLE = """
 CREATE TABLE labels (
-    key TEXT PRIMARY KEY, label TEXT, file TEXT, etag TEXT, place TEXT, other TEXT
+    key TEXT PRIMARY KEY, label TEXT, file TEXT, etag TEXT, place TEXT, other TEXT, whole INTEGER
 ) WITHOUT ROWID
 """
 _INSERT = """
-INSERT INTO labels VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT (key) DO UPDATE SET
-other = CASE WHEN excluded.label <> label THEN coalesce(other, excluded.place) ELSE other END
+INSERT INTO labels VALUES (?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (key) DO UPDATE SET
+other = CASE WHEN excluded.label <> label AND (whole OR excluded.whole) THEN coalesce(other, excluded.place)
+    ELSE other END,
+label = CASE WHEN whole OR excluded.whole THEN label ELSE joined(label, excluded.label) END
 """
 
 
@@ -33,7 +37,7 @@ class StagedLabel(NamedTuple):
 
     Attributes:
         key: object key of the image.
-        label: the class.
+        label: in its stored form.
         file: the image on this disk; None if it is in the bucket.
         etag: identity of the bytes, as the source names it; empty if it does not.
     """
@@ -50,32 +54,35 @@ class StagedLabels:
     Attributes:
         rows: number of rows of the source.
         skipped: rows without a label that can be used, by reason.
+
+    Args:
+        database: an empty one.
+        meaning: gives the labels of rows.
     """
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, meaning: RowLabels) -> None:
         self.rows = 0
         self.skipped = Skipped()
         self._database = database
+        self._meaning = meaning
+        database.create_function("joined", 2, meaning.joined, deterministic=True)
         database.execute(_TABLE)
 
-    def add(
-        self, rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located], class_of: Callable[[str], str]
-    ) -> None:
+    def add(self, rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located]) -> None:
         """Add rows.
 
         Args:
             rows: of the source.
             locate: finds the image of a row.
-            class_of: gives the class for a name of the source.
         """
-        insert(self._database, _INSERT, self._usable(rows, locate, class_of))
+        insert(self._database, _INSERT, self._usable(rows, locate))
         for key, place, other in self._database.execute(
             "SELECT key, place, other FROM labels WHERE other IS NOT NULL ORDER BY key"
         ):
-            self.skipped.add(CONTRADICTION, f"{key} ({place} and {other})")
+            self.skipped.add(self._meaning.contradiction, f"{key} ({place} and {other})")
 
     def _usable(
-        self, rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located], class_of: Callable[[str], str]
+        self, rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located]
     ) -> Iterator[tuple[object, ...]]:
         for row in rows:
             self.rows += 1
@@ -86,24 +93,36 @@ class StagedLabels:
             if problem := image.problem or _problem(image.key):
                 self.skipped.add(problem, row.place)
                 continue
-            yield image.key, class_of(row.label), image.file, row.etag, row.place
+            given = self._meaning.of(row.label)
+            if given.label is not None:
+                yield image.key, given.label, image.file, row.etag, row.place, given.whole
 
     def classes(self) -> dict[str, int]:
-        """Return the number of images of each class, by name."""
-        counted = "SELECT label, count(*) FROM labels WHERE other IS NULL GROUP BY label ORDER BY label"
-        return dict(self._database.execute(counted))
+        """Return the number of images of each class by name, and of those that are left out."""
+        counts = Counter(self._meaning.unknown)
+        counted = "SELECT label, count(*) FROM labels WHERE other IS NULL GROUP BY label"
+        for label, images in self._database.execute(counted):
+            counts.update(dict.fromkeys(self._meaning.classes(label), images))
+        return dict(sorted(counts.items()))
+
+    def count(self, classes: Iterable[str]) -> int:
+        """Return the number of images whose labels have these classes alone."""
+        known = frozenset(classes)
+        counted = "SELECT label, count(*) FROM labels WHERE other IS NULL GROUP BY label"
+        return sum(images for label, images in self._database.execute(counted) if self._among(label, known))
 
     def pages(self, classes: Iterable[str], limit: int) -> Iterator[list[StagedLabel]]:
-        """Yield the labels of these classes by ascending key, up to `limit` at a time."""
-        known = list(classes)
-        marks = ", ".join("?" * len(known))
+        """Yield the labels of these classes alone by ascending key, up to `limit` at a time."""
+        known = frozenset(classes)
         cursor = self._database.execute(
-            f"SELECT key, label, file, etag FROM labels WHERE other IS NULL AND label IN ({marks}) "  # noqa: S608 - marks only
-            "ORDER BY key",
-            known,
+            "SELECT key, label, file, etag FROM labels WHERE other IS NULL ORDER BY key"
         )
-        while page := cursor.fetchmany(limit):
-            yield [StagedLabel(*row) for row in page]
+        labels = (StagedLabel(*row) for row in cursor if self._among(row[1], known))
+        while page := list(islice(labels, limit)):
+            yield page
+
+    def _among(self, label: str, known: frozenset[str]) -> bool:
+        return known.issuperset(self._meaning.classes(label))
 
 
 def _problem(key: str) -> str:
@@ -115,10 +134,10 @@ def _problem(key: str) -> str:
 
 @contextmanager
 def staged(
-    rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located], class_of: Callable[[str], str]
+    rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located], meaning: RowLabels
 ) -> Iterator[StagedLabels]:
-    """Read all rows of a source; see `StagedLabels.add` for the arguments."""
+    """Read all rows of a source; see `StagedLabels` for the arguments."""
     with temporary_database() as database:
-        labels = StagedLabels(database)
-        labels.add(rows, locate, class_of)
+        labels = StagedLabels(database, meaning)
+        labels.add(rows, locate)
         yield labels

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from octospoon.adapters.files import check_new, draft_of, new_file
 from octospoon.adapters.label_files import folders
@@ -21,15 +22,19 @@ from octospoon.cli.operations.upload import each
 from octospoon.domain.errors import BadImage, BadRequest
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.task_types.labelled import labelled_now
+from octospoon.domain.task_types.names import TaskTypeName
+from octospoon.domain.task_types.task_type import Predicted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from octospoon.adapters.label_files.spool import Spool
     from octospoon.adapters.label_studio.other_project import OtherProject
     from octospoon.cli.deployment import Deployment
+    from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.pool.images import StoredPrediction
+    from octospoon.domain.task_types.task_type import TaskType
 
 FOLDERS, YOLO = "folders", "yolo"
 LABEL_FORMATS = (*FORMATS, FOLDERS, YOLO)
@@ -80,24 +85,40 @@ def labels(deployment: Deployment, to: Path, form: str = "", label_config: Path 
     history, meaning = deployment.class_record().read(), deployment.task_type.labels
     current = labelled_now(deployment.pool_report.labelled(), meaning, history)
     if label_config is not None:
-        project = other_project(label_config, "octospoon labels export")
+        project = other_project(label_config, "octospoon labels export", deployment.task_type)
         return _for_project(deployment, current, to, project)
     form = form or _form_of(to)
     if form not in LABEL_FORMATS:
         raise BadRequest(f"there is no format {form}: choose one of {', '.join(LABEL_FORMATS)}")
     rows = ((image.key, image) for image in current)
     if form in (FOLDERS, YOLO):
+        _check_folders(form, deployment.task_type)
         folder = _Folder(deployment, to, split=form == YOLO)
         with spooled(LabelledImage, rows) as images:
             return folder.write(images, form)
     with new_file(to) as draft, spooled(LabelledImage, rows) as images:
-        write = writer(form, control_of(deployment.task_type))
+        write = writer(form, control_of(deployment.task_type), meaning)
         write(draft, images, deployment.outputs["ImagesBucket"])
         return Exported(str(to), form, len(images), {})
 
 
-def other_project(label_config: Path, command: str, control: str = "") -> OtherProject:
+def _check_folders(form: str, task_type: TaskType) -> None:
+    """Refuse folders for labels of several classes; raises BadRequest."""
+    if task_type.name != TaskTypeName.CLASSIFICATION:
+        raise BadRequest(
+            f"the format {form} puts an image into the folder of its one class, and {task_type.name} has "
+            f"several: choose one of {', '.join(FORMATS)}"
+        )
+
+
+def other_project(label_config: Path, command: str, task_type: TaskType, control: str = "") -> OtherProject:
     """Read the labelling interface of another Label Studio project.
+
+    Args:
+        label_config: file with the interface.
+        command: that needs it, for messages.
+        task_type: the kind of label of the deployment.
+        control: name of the control with the classes; empty for the only one.
 
     Raises:
         NotConfigured: Label Studio's SDK is not installed.
@@ -110,7 +131,7 @@ def other_project(label_config: Path, command: str, control: str = "") -> OtherP
         text = label_config.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadRequest(f"{label_config} cannot be read: {error}") from error
-    return OtherProject(text, control)
+    return OtherProject(text, control, several=task_type.name == TaskTypeName.MULTILABEL)
 
 
 def _for_project(
@@ -203,33 +224,48 @@ def predictions(deployment: Deployment, to: Path) -> Exported:
 
 
 def _predicted(deployment: Deployment, left_out: dict[str, int]) -> Iterator[dict[str, Any]]:
-    history, meaning = deployment.class_record().read(), deployment.task_type.labels
+    history, task_type = deployment.class_record().read(), deployment.task_type
+    several = task_type.name == TaskTypeName.MULTILABEL
 
     @cache
     def classes(version: int) -> tuple[str, ...]:
         pointer = deployment.champions.version(version)
         return () if pointer is None else tuple(pointer.classes)
 
-    for image in deployment.pool_report.predictions():
+    for image in deployment.pool_report.predictions(probabilities=several):
         names = () if image.top_class is None else classes(image.model_version)
         if image.top_class is None or image.top_class >= len(names):
             reason = "scored before there was a trained model"
             left_out[reason] = left_out.get(reason, 0) + 1
             continue
-        name = history.current(names[image.top_class])
-        if name is None:
+        predicted = _meant(image, names, task_type, history)
+        if predicted is None:
             reason = "predicted as a class that is retired"
             left_out[reason] = left_out.get(reason, 0) + 1
             continue
-        label = None if image.label is None else meaning.current(image.label, history)
-        yield _prediction(replace(image, label=label), name)
+        label = None if image.label is None else task_type.labels.current(image.label, history)
+        yield _prediction(replace(image, label=label), predicted)
 
 
-def _prediction(image: StoredPrediction, name: str) -> dict[str, Any]:
+def _meant(
+    image: StoredPrediction, names: Sequence[str], task_type: TaskType, history: ClassHistory
+) -> Predicted | None:
+    """Return what a stored prediction means now; None if nothing of it counts any longer."""
+    if image.probabilities is None:
+        name = history.current(names[image.top_class or 0])
+        return None if name is None else Predicted(name, image.confidence)
+    translated = task_type.translation(history, names)
+    if not translated.names or len(image.probabilities) != len(names):
+        return None
+    (predicted,) = task_type.predicted(translated(image.probabilities[np.newaxis]), translated.names)
+    return predicted
+
+
+def _prediction(image: StoredPrediction, predicted: Predicted) -> dict[str, Any]:
     return {
         "key": image.key,
-        "prediction": name,
-        "confidence": image.confidence,
+        "prediction": predicted.label,
+        "confidence": predicted.confidence,
         "model_version": image.model_version,
         "state": str(image.state),
         "label": image.label,

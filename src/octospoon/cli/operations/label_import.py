@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_files import readers
 from octospoon.adapters.label_files.locate import Locator
+from octospoon.cli.datasets.row_labels import row_labels
 from octospoon.cli.datasets.staged_labels import staged
 from octospoon.cli.datasets.uploads import UNREADABLE, Skipped, key_problem
 from octospoon.cli.deploy.images_source import images_source
@@ -122,18 +123,16 @@ def import_labels(deployment: Deployment, source: Path, options: Options) -> Imp
         raise BadRequest(f"there is no folder {root}")
     locate = Locator(deployment.outputs["ImagesBucket"], root, options.prefix)
     done = Imported(str(source), form, options.dry_run)
-    history = deployment.class_record().read()
-
-    def class_of(name: str) -> str:
-        return history.shown(options.renamed.get(name, name))
-
-    with staged(readers.read(source, form, options.columns), locate, class_of) as labels:
+    history, kind = deployment.class_record().read(), deployment.task_type
+    meaning = row_labels(kind.name, history, options.renamed)
+    rows = readers.read(source, form, options.columns, kind)
+    with staged(rows, locate, meaning) as labels:
         _describe(labels, history.names, done)
         record = deployment.task_type_record
         record.check() if options.dry_run else record.keep()
         importer = _Importer(deployment, history, options, done)
         pages = labels.pages(history.names, _PAGE)
-        for page in with_progress(pages, "Importing", -(-sum(done.classes.values()) // _PAGE)):
+        for page in with_progress(pages, "Importing", -(-labels.count(history.names) // _PAGE)):
             importer.page(page)
         importer.finish()
     if done.stored and not options.dry_run:

@@ -29,8 +29,8 @@ class Answer:
 
     Attributes:
         file: its path.
-        label: the most probable class; empty if there is no answer.
-        confidence: its probability.
+        label: what the image most likely shows, in its stored form; empty if there is no answer.
+        confidence: the model's certainty of it.
         model_version: of the model that answered.
         key: under which the image joins the pool; empty if it does not.
         error: why there is no answer.
@@ -42,6 +42,17 @@ class Answer:
     model_version: int = -1
     key: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralClasses(Answer):
+    """The answer about one file, of a deployment whose images have several classes.
+
+    Attributes:
+        labels: every class that is likely.
+    """
+
+    labels: tuple[str, ...] = ()
 
 
 def predict(deployment: Deployment, paths: Sequence[Path], *, add: bool = False) -> list[Answer]:
@@ -82,9 +93,10 @@ def _ask(client: httpx.Client, url: str, path: Path) -> Answer:
     if answer.status_code in _OF_THE_IMAGE:
         return Answer(path, error=str(content.get("error") or content.get("message")))
     if answer.is_success:
-        return Answer(
-            path, content["label"], content["confidence"], content["model_version"], content.get("key", "")
-        )
+        given = content["label"], content["confidence"], content["model_version"], content.get("key", "")
+        if "labels" in content:
+            return SeveralClasses(path, *given, labels=tuple(content["labels"]))
+        return Answer(path, *given)
     why = f"the predict function answered {answer.status_code}: {content.get('error') or answer.text[:500]}"
     raise NotConfigured(why) if answer.status_code < 500 else ServiceUnavailable(why)
 

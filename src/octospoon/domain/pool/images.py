@@ -172,6 +172,7 @@ class StoredPrediction:
         confidence: its probability.
         scored_at: epoch seconds of the score.
         label: the label of the image; None for none.
+        probabilities: float32 [C], of every class; None if they were not asked for.
     """
 
     key: str
@@ -182,6 +183,7 @@ class StoredPrediction:
     confidence: float
     scored_at: float
     label: str | None = None
+    probabilities: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,7 +221,11 @@ def with_names_of_now(trace: Trace, labels: StoredLabels, history: ClassHistory)
         return None if label is None else labels.shown(label, history)
 
     def upload(each: Upload) -> Upload:
-        scores = tuple(replace(score, label=shown(score.label)) for score in each.scores)
+        # a score names the most probable class, whatever the form of labels
+        scores = tuple(
+            replace(score, label=None if score.label is None else history.shown(score.label))
+            for score in each.scores
+        )
         return replace(each, label=shown(each.label), scores=scores)
 
     answers = [annotation.label for annotation in trace.annotations if annotation.label is not None]

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from octospoon.adapters.aws.errors import translated
-from octospoon.adapters.dynamodb.items import Item, Value, dump_item, flag, integer, names_of, number, text
+from octospoon.adapters.dynamodb.items import (
+    Item,
+    Value,
+    dump_item,
+    flag,
+    integer,
+    names_of,
+    number,
+    text,
+    unpack,
+)
 from octospoon.adapters.dynamodb.labelled import ATTRIBUTES, labelled_image
 from octospoon.domain.pool.images import RETIRED, ImageRef, PoolImage, State, StoredPrediction
 
@@ -78,10 +88,11 @@ class DynamoPoolReport:
         for item in self._scan(chosen, ("#state = :state", given), consistent=True):
             yield labelled_image(item)
 
-    def predictions(self) -> Iterator[StoredPrediction]:
+    def predictions(self, *, probabilities: bool = False) -> Iterator[StoredPrediction]:
         """Yield the stored prediction of every image outside quarantine, in any order."""
         given: dict[str, Value] = {":state": State.QUARANTINED}
-        chosen = ", ".join(f"#{name}" for name in _PREDICTED)
+        names = (*_PREDICTED, "probabilities") if probabilities else _PREDICTED
+        chosen = ", ".join(f"#{name}" for name in names)
         for item in self._scan(chosen, ("#state <> :state", given)):
             yield StoredPrediction(
                 text(item, "key"),
@@ -92,6 +103,7 @@ class DynamoPoolReport:
                 number(item, "confidence"),
                 number(item, "scored_at"),
                 text(item, "label") if "label" in item else None,
+                unpack(item, "probabilities"),
             )
 
     def images(self) -> Iterator[PoolImage]:

@@ -86,13 +86,13 @@ def import_labels(
     from octospoon.cli.operations import label_import
     from octospoon.cli.operations.exports import other_project
 
-    names = _pairs(renamed or [])
+    names, deployment = _pairs(renamed or []), find_deployment(stack)
     if label_config is not None:
-        project = other_project(label_config, "octospoon labels import", control)
+        project = other_project(label_config, "octospoon labels import", deployment.task_type, control)
         control, names = project.control, project.classes | names
     columns = Columns(image_column, label_column, control)
     options = label_import.Options(form, images, prefix, columns, names, replace, dry_run)
-    done = label_import.import_labels(find_deployment(stack), source, options)
+    done = label_import.import_labels(deployment, source, options)
     if as_json:
         print_json(_document(done))
     else:
