@@ -115,6 +115,38 @@ class Shown:
     members: Callable[[str], Sequence[str]]
 
 
+class ClassNumbers:
+    """Numbers for predicted classes and labels, which share one list of names.
+
+    Args:
+        shown: how they are shown.
+    """
+
+    def __init__(self, shown: Shown) -> None:
+        self._shown, self._names, self._members = shown, Names(), dict[int, "Sequence[str]"]()
+
+    def predicted(self, image: PoolImage) -> int:
+        """Return the number of an image's predicted class; -1 for none."""
+        known = self._shown.classes(image.model_version) if image.top_class is not None else ()
+        inside = image.top_class is not None and image.top_class < len(known)
+        return self._names.number(self._shown.name(known[image.top_class or 0])) if inside else -1
+
+    def label(self, image: PoolImage) -> int:
+        """Return the number of an image's label; -1 for none."""
+        if image.label is None:
+            return -1
+        number = self._names.number(self._shown.label(image.label))
+        if number not in self._members:
+            self._members[number] = self._shown.members(image.label)
+        return number
+
+    def names(self) -> dict[str, Any]:
+        """Return the names by number as ``classes``, and the classes that each stands for as ``members``."""
+        names = self._names.names()
+        members = [list(self._members.get(number, (name,))) for number, name in enumerate(names)]
+        return {"classes": names, "members": members}
+
+
 def columns(
     images: Sequence[PoolImage], shown: Shown, drifted: Mapping[str, float]
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -132,27 +164,12 @@ def columns(
         ``confidence``, ``round``, ``day`` (since 1970), ``drift`` and ``audit``; and the names. For each name
         in ``classes``, ``members`` has the classes that it stands for: a label may have several, or none.
     """
-    names, strategies, reasons = Names(), Names(), Names()
-    members: dict[int, Sequence[str]] = {}
-
-    def predicted(image: PoolImage) -> int:
-        known = shown.classes(image.model_version) if image.top_class is not None else ()
-        inside = image.top_class is not None and image.top_class < len(known)
-        return names.number(shown.name(known[image.top_class or 0])) if inside else -1
-
-    def label(image: PoolImage) -> int:
-        if image.label is None:
-            return -1
-        number = names.number(shown.label(image.label))
-        if number not in members:
-            members[number] = list(shown.members(image.label))
-        return number
-
+    classes, strategies, reasons = ClassNumbers(shown), Names(), Names()
     column = partial(_column, images)
     made = {
         "state": column("u1", lambda image: STATES.index(image.state)),
-        "predicted": column("i2", predicted),
-        "label": column("i4", label),  # labels of several classes have many texts
+        "predicted": column("i2", classes.predicted),
+        "label": column("i4", classes.label),  # labels of several classes have many texts
         "confidence": column("f4", lambda image: np.nan if image.top_class is None else image.confidence),
         "round": column("i4", lambda image: image.round_number or -1),
         "strategy": column("i2", lambda image: strategies.number(image.strategy or None)),
@@ -161,13 +178,7 @@ def columns(
         "drift": column("f4", lambda image: drifted.get(image.key, np.nan)),
         "reason": column("i2", lambda image: reasons.number(image.reason or None)),
     }
-    classes = names.names()
-    return made, {
-        "classes": classes,
-        "members": [members.get(number, [name]) for number, name in enumerate(classes)],
-        "strategies": strategies.names(),
-        "reasons": reasons.names(),
-    }
+    return made, {**classes.names(), "strategies": strategies.names(), "reasons": reasons.names()}
 
 
 def _column(images: Sequence[PoolImage], kind: str, values: Callable[[PoolImage], float]) -> npt.NDArray[Any]:
