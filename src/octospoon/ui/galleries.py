@@ -75,7 +75,7 @@ _CHOSEN_BY = {
 def why(pick: Pick) -> str:
     """Return in words why an image was chosen."""
     if pick.audit:
-        return "Drawn uniformly at random for the audit share. No model is trained on it."
+        return "Drawn uniformly at random for the audit share, on which models are measured."
     if pick.strategy == MANUAL:
         return "A person chose it. It was not drawn at random, and no figure is measured on it."
     if pick.draw_probability is not None:
