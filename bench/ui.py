@@ -159,6 +159,7 @@ def backend(table: Table, folder: Path) -> Backend:
         head=unused,
         run=unused,
         dead_letters=list,
+        spent=unused,
         sentence=str,
         read_cost=0.0,
     )

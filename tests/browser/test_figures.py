@@ -11,6 +11,7 @@ from fakes.watched import BROKEN, judged, watched
 
 from octospoon.domain.errors import ServiceUnavailable
 from octospoon.ui.export import export
+from octospoon.ui.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +86,22 @@ def test_watch_shows_messages_quarantine_and_decisions(figures: tuple[Served, st
     text = opened.page.locator("main").inner_text()
     for expected in ("S3 does not answer", BROKEN, "refused", "Drift is confirmed", "costs nothing at AWS"):
         assert expected in text
+
+
+def test_costs_on_aws_are_asked_for_by_a_button(tmp_path: Path, tab: Opener) -> None:
+    world = Served(tmp_path / "kept", 9)
+    world.fake.local = False
+    world.pages = Pages(world.fake.backend(), world.fake.world.clock)
+    world.read()
+    with served(world.pages) as address:
+        opened = tab(address)
+        opened.go("/watch", "Cost so far")
+        opened.page.get_by_text("AWS was not asked yet").wait_for()
+        assert world.fake.spent.call_count == 0
+        opened.page.get_by_role("button", name="Ask Cost Explorer").press("Enter")
+        opened.page.get_by_text("21.50 USD in the newest 12 months").wait_for()
+        assert barriers(opened) == []
+        assert opened.problems == []
 
 
 def test_an_empty_deployment_says_what_comes_next(tmp_path: Path, tab: Opener) -> None:

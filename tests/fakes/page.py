@@ -51,6 +51,7 @@ class PageWorld:
         self.records: dict[str, ImageRecord] = {}
         self.ranked: list[str] = []
         self.heads: dict[int, Any] = {}
+        self.spent = Mock(return_value={"months": [{"month": "2026-01", "amount": 21.5, "unit": "USD"}]})
         self.runs: dict[int, str] = {}
         self.letters: list[dict[str, Any]] = []
         self.history = ClassHistory(classes)
@@ -106,6 +107,7 @@ class PageWorld:
             head=lambda pointer: self.heads[pointer.version],
             run=lambda version: self.runs.get(version, ""),
             dead_letters=lambda: self.letters,
+            spent=self.spent,
             sentence=str,
             read_cost=0.06,
         )

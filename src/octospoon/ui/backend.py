@@ -38,6 +38,7 @@ class Backend:
         head: opens the head of a version.
         run: gives the address of the run in MLflow that made a version; empty without one.
         dead_letters: reads the messages that failed for good, by queue, as JSON can hold them.
+        spent: asks AWS what the deployment has cost, as JSON can hold it; each question costs 0.01 USD.
         sentence: says in one sentence what an error means.
         read_cost: dollars for reading a million rows of the pool.
     """
@@ -54,5 +55,6 @@ class Backend:
     head: Callable[[ChampionPointer], Head]
     run: Callable[[int], str]
     dead_letters: Callable[[], Sequence[dict[str, Any]]]
+    spent: Callable[[], dict[str, Any]]
     sentence: Callable[[BaseException], str]
     read_cost: float

@@ -120,9 +120,9 @@ def _keys_of(batches: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def _without_letters(watch: dict[str, Any]) -> dict[str, Any]:
-    """Return the view Watch without messages, whose texts are not for other people."""
+    """Return the view Watch without costs and messages, whose texts are not for other people."""
     document = {name: part for name, part in (watch["document"] or {}).items() if name != "dead_letters"}
-    return {**watch, "document": document or None}
+    return {**watch, "document": document or None, "cost": None}
 
 
 def _keys_of_figures(model: dict[str, Any], watch: dict[str, Any]) -> Iterator[str]:

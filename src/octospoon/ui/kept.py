@@ -79,6 +79,21 @@ class Kept:
         self._renew(mark)
         return self._answer("")
 
+    def last(self) -> dict[str, Any]:
+        """Return the newest document as `get` does, and read nothing."""
+        return self._answer("")
+
+    def fresh(self) -> dict[str, Any]:
+        """Return the document as `get` does, and read it first if it is outdated."""
+        mark, _ = self._marked()
+        with self._lock:
+            begins = not self._reading and self._outdated(mark)
+            if begins:
+                self._reading, self._wanted = True, False
+        if begins:
+            self._renew(mark)
+        return self._answer("")
+
     def request(self) -> None:
         """Read the document again at the next view."""
         self._wanted = True

@@ -6,8 +6,6 @@ import threading
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.task_types.names import TaskTypeName
@@ -16,6 +14,7 @@ from octospoon.ui.boxes import boxes, guess
 from octospoon.ui.kept import Kept
 from octospoon.ui.pool_reader import PoolReader, clear
 from octospoon.ui.refresher import DAILY, OFTEN, Refresher
+from octospoon.ui.selection import checked
 from octospoon.ui.thumbnails import Thumbnails
 from octospoon.usecases.choose_by_hand import ManualRound, Retire
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from octospoon.ui.boxes import Guess
     from octospoon.ui.snapshot import Snapshot
 
-MOST_KEYS = 20_000
-"""Most images that one action may name."""
 _REMEMBERED = 20_000
 
 
@@ -68,6 +65,7 @@ class Pages:
                 "model", partial(judging.judged, backend), every, partial(judging.mark, backend)
             ),
         }
+        self._cost = self._keep("cost", backend.spent, DAILY, lambda: "")
         self._thumbnails = Thumbnails(storage.images, backend.folder / "thumbnails")
         self._ids: dict[str, tuple[str, str]] = {}
         self._ids_of: Snapshot | None = None
@@ -158,7 +156,8 @@ class Pages:
         kept = self.kept["watch"]
         answer = kept.now() if now else kept.get()
         self._remember(watching.drifted(answer["document"]))
-        return {**answer, "pool": watching.of_pool(self.pool.snapshot), "local": self._backend.local}
+        local, pool = self._backend.local, watching.of_pool(self.pool.snapshot)
+        return {**answer, "pool": pool, "local": local, "cost": None if local else self._cost.last()}
 
     def model(self, *, now: bool = False) -> dict[str, Any]:
         """Return what the view Model shows; `now` waits until it is read."""
@@ -199,6 +198,10 @@ class Pages:
             self.kept[name].request()
         return {"asked": True}
 
+    def cost(self) -> dict[str, Any]:
+        """Return what AWS has billed; it is asked at most once a day, because each question costs money."""
+        return self._cost.fresh()
+
     def label(self, keys: Sequence[str]) -> dict[str, Any]:
         """Send the selectable images among `keys` to the annotators as a round of their own."""
         storage = self._backend.storage
@@ -209,7 +212,7 @@ class Pages:
             self._clock,
             lambda: storage.control.state().jobs,
         )
-        chosen = begin(_checked(keys))
+        chosen = begin(checked(keys))
         report = self._backend.rank()
         self._reread()
         return {
@@ -222,13 +225,13 @@ class Pages:
 
     def retire(self, keys: Sequence[str]) -> dict[str, Any]:
         """Take the selectable images among `keys` out of the pool."""
-        moved = Retire(self._backend.storage.entries)(_checked(keys))
+        moved = Retire(self._backend.storage.entries)(checked(keys))
         self._reread()
         return {"moved": moved.moved, "left": moved.left}
 
     def restore(self, keys: Sequence[str]) -> dict[str, Any]:
         """Make the retired images among `keys` selectable again."""
-        moved = Retire(self._backend.storage.entries).undo(_checked(keys))
+        moved = Retire(self._backend.storage.entries).undo(checked(keys))
         self._reread()
         return {"moved": moved.moved, "left": moved.left}
 
@@ -277,17 +280,3 @@ class Pages:
             if len(self._ids) > _REMEMBERED and self._ids_of is not self.pool.snapshot:
                 self._ids = {}  # `_known` fills it again from the newest snapshot
             self._ids |= {image_id(key, etag): (key, etag) for key, etag in images}
-
-
-def _checked(keys: Sequence[str]) -> Sequence[str]:
-    if not keys:
-        raise BadRequest("no image is selected")
-    if len(keys) > MOST_KEYS:
-        raise BadRequest(f"{len(keys):,} images are selected: at most {MOST_KEYS:,} are possible at once")
-    return keys
-
-
-class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of an action: the keys of the selected images."""
-
-    keys: list[str]

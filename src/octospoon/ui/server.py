@@ -18,7 +18,7 @@ from octospoon.adapters.mlflow.page_link import PORT
 from octospoon.domain.errors import BadImage, BadRequest, Conflict, OctospoonError
 from octospoon.ui import assets
 from octospoon.ui.guard import LOOPBACK, PARAMETER, Guard
-from octospoon.ui.pages import Selection
+from octospoon.ui.selection import Selection
 from octospoon.ui.thumbnails import SIDES, is_id
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def application(pages: Pages, sentence: Callable[[BaseException], str]) -> Starl
             Route("/thumbnails/{size}/{image}.jpg", _thumbnail(pages, sentence), methods=["GET"]),
             Route("/do/refresh", action(lambda _: pages.refresh()), methods=["POST"]),
             Route("/do/again", action(pages.again), methods=["POST"]),
+            Route("/do/cost", action(lambda _: pages.cost()), methods=["POST"]),
             Route("/do/label", action(pages.label), methods=["POST"]),
             Route("/do/retire", action(pages.retire), methods=["POST"]),
             Route("/do/restore", action(pages.restore), methods=["POST"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from octospoon.cli.operations.addresses import addresses_of
 from octospoon.cli.operations.page_address import FOLDER, folder_of
 from octospoon.cli.operations.prices import DYNAMODB_READ_UNIT
 from octospoon.cli.operations.report import head_of
+from octospoon.cli.operations.spending import spent
 from octospoon.cli.operations.trace import trace
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.runtime.observability import STACK
 from octospoon.runtime.settings import RankSettings, load
 from octospoon.runtime.wiring.rank import chooser
 from octospoon.ui.backend import Backend
@@ -43,8 +46,9 @@ def backend(deployment: Deployment, folder: Path = FOLDER) -> Backend:
     table = deployment.outputs["PoolTable"]
     where = deployment.endpoint_url or deployment.client("dynamodb").meta.endpoint_url
     local = deployment.endpoint_url is not None
+    name = "local stack" if local else deployment.settings.get(STACK, table)
     return Backend(
-        name="local stack" if local else table.removesuffix("-pool"),
+        name=name,
         local=local,
         folder=folder_of(where, table, folder),
         storage=deployment,
@@ -56,6 +60,7 @@ def backend(deployment: Deployment, folder: Path = FOLDER) -> Backend:
         head=partial(head_of, deployment),
         run=partial(run_address, deployment),
         dead_letters=lambda: msgspec.to_builtins(dead_letters.read(deployment, ())),
+        spent=lambda: spent(deployment, name, datetime.now(UTC).date()),
         sentence=sentence,
         read_cost=1e6 * _ROW_BYTES / _HALF_UNIT_BYTES * DYNAMODB_READ_UNIT,
     )

@@ -12,7 +12,7 @@
       pair(uploads(kept.pool), quarantine(kept.pool)),
       ...(o.live ? part(document.dead_letters, "Dead letters", (queues) => [letters(queues)]) : []),
       ...part(document.jobs, "Training jobs", (jobs) => [training(jobs)]),
-      cost(kept.local),
+      cost(kept),
     ]),
   };
 
@@ -122,9 +122,29 @@
       jobs.newest.length < jobs.number ? o.note(`The newest ${jobs.newest.length} of ${jobs.number} jobs.`) : null);
   }
 
-  function cost(local) {
-    return section("Cost so far", o.h("p", {}, local
-      ? "A local stack costs nothing at AWS."
-      : "octospoon does not record what AWS bills. Look in AWS Cost Explorer, grouped by the tag aws:cloudformation:stack-name; activate that tag for cost allocation first. The documentation's page Costs estimates each part."));
+  function cost({ local, cost: known }) {
+    const title = "Cost so far";
+    if (!o.live) return null;
+    if (local) return section(title, o.p("A local stack costs nothing at AWS."));
+    const place = section(title);
+    const draw = (answer) => o.fill(place, o.h("h2", {}, title), billed(answer), asking());
+    const asking = () => {
+      const button = o.h("button", { type: "button", onclick: async () => {
+        button.disabled = true;
+        try { draw(await o.act("cost", [])); } catch (error) { o.fill(place, o.h("h2", {}, title), o.h("p", { role: "alert" }, o.text(error.message)), asking()); }
+      } }, "Ask Cost Explorer");
+      return o.h("p", { class: "buttons" }, button, o.h("span", { class: "note" }, "AWS takes 0.01 USD for a question. The page asks at most once a day."));
+    };
+    return draw(known);
+  }
+
+  function billed({ document, read_at: at, error }) {
+    if (error) return o.h("p", { role: "alert" }, o.text(`AWS could not be asked: ${error}`));
+    if (!document) return o.p("AWS was not asked yet.");
+    const money = (amount, unit) => `${amount.toFixed(2)} ${unit}`, { months } = document;
+    if (!months.length) return o.p("Cost Explorer knows of no costs of this stack. Activate the tag `aws:cloudformation:stack-name` for cost allocation in the Billing console: costs count from then on. They appear a day later.");
+    const total = months.reduce((sum, each) => sum + each.amount, 0);
+    return [o.p(`${money(total, months[0].unit)} in the newest 12 months, as AWS said ${o.ago(at)}. Costs of the newest two days may be missing.`),
+      o.table(["Month", "Cost"], months.slice().reverse().map((each) => [each.month, money(each.amount, each.unit)]))];
   }
 })(octospoon);
