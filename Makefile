@@ -31,7 +31,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
 .PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-crossfit bench-evaluation bench-heads bench-label-value bench-load \
-	bench-rescore bench-score bench-select bench-ui peers image-sets oracle finetune trainer-command test-browser dist wheel build requirements container contained \
+	bench-rescore bench-score bench-select bench-ui screenshots peers image-sets oracle finetune trainer-command test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -139,6 +139,9 @@ bench-select: .venv/.installed ## measure batch selection: time, memory and read
 
 bench-ui: $(ENVS)/browser/.installed ## measure the page of `octospoon ui` with 100,000 images; ARGS=--map JSON=file
 	@$(ENVS)/browser/bin/python -m bench.ui $(ARGS) $(if $(JSON),--json $(JSON))
+
+screenshots: prepared $(ENVS)/browser/.installed ## take the screenshots of the page for the docs, after the loop on the digits; NAME=photos IMAGES="folder of classes"
+	@$(ENVS)/browser/bin/python -m bench.screenshots $(or $(NAME),digits) $(if $(IMAGES),--images "$(IMAGES)") $(ARGS)
 
 peers: $(ENVS)/peers/.installed ## install the libraries that `make test` then compares selection with
 
