@@ -12,7 +12,7 @@ import onnx
 import pytest
 from fakes.images import FakeImages
 from onnx import numpy_helper
-from unit.training.command_world import EXAMPLE, labelled, python, shell, with_program
+from unit.training.command_world import EXAMPLE, labelled, labelled_with_several, python, shell, with_program
 from unit.training.networks import network
 from unit.training.stack import JOB, World, backbone
 
@@ -25,7 +25,7 @@ from octospoon.domain.evaluation.training_record import image_numbers
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
-from octospoon.training.command import trainer
+from octospoon.training.command import own_head, trainer
 from octospoon.training.command.command_line import CommandLine
 from octospoon.training.command.trainer import CommandTrainer
 from octospoon.training.job.run import Outcome, run
@@ -222,6 +222,37 @@ def test_embedding_without_classes_gets_a_head_from_us(tmp_path):
     assert params["class_weights"] == "balanced"
     assert made.champions.versions[1].classes == digits.CLASSES
     assert made.registry.metrics["held_out_accuracy"] > 0.2
+
+
+def test_program_learns_several_classes_per_image(tmp_path):
+    made = labelled_with_several(("even", "loop", "large"))
+
+    assert run(JOB, with_program(made, EXAMPLE)) is Outcome.PROMOTED, made.control.state().reason
+
+    pointer = made.champions.current
+    spec = read_spec(made.champions.files[pointer.sha256])
+    assert (spec.activation, spec.classes) == ("sigmoid", ("even", "loop", "large"))
+    assert made.training_records.get(pointer).activation == "sigmoid"
+    assert made.registry.metrics["held_out_macro_f1"] > 0.7
+    scorer = OnnxScorer(made.champions.fetch(pointer, tmp_path))
+    pixels = np.stack([scorer.preprocess(digits.png_bytes(i)).pixels for i in range(300, 400)])
+    even = [prediction.probabilities[0] > 0.5 for prediction in scorer.predict(pixels)]
+    truth = [int(digits.labels()[i]) % 2 == 0 for i in range(300, 400)]
+    assert np.mean(np.equal(even, truth)) > 0.75
+
+
+def test_temperature_corrects_what_is_too_sure_and_nothing_else():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(2000, 4)) * 2
+    one = np.array(
+        [rng.choice(4, p=row) for row in np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)]
+    )
+    some = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.int64)
+    for activation, labels in (("softmax", one), ("sigmoid", some)):
+        for factor in (1.0, 3.0):
+            heat = own_head._temperature(logits * factor, labels, activation, 2000)
+            assert heat == pytest.approx(factor, rel=0.1), (activation, factor)
+    assert own_head._temperature(50 * np.eye(4)[:2], np.array([0, 1]), "softmax", 10) > 0.5
 
 
 def test_wrong_metrics_lose_no_model(tmp_path):

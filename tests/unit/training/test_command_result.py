@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import onnx
@@ -13,6 +14,7 @@ from unit.training.networks import network
 from octospoon.domain.errors import BadModel, BadRequest
 from octospoon.training.command import result
 from octospoon.training.command.result import Classes, read_metrics, read_model
+from octospoon.training.model import check_import
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +72,32 @@ def test_classes_may_be_in_the_metadata_of_the_file(tmp_path, key, value):
 def test_empty_classes_make_an_embedding(tmp_path):
     parts = read_model(left(tmp_path, '{"classes": []}', network(last="pooled")), CLASSES)
     assert (parts.classes, parts.weights) == ((), None)
+
+
+def sigmoids() -> onnx.ModelProto:
+    model = network(softmax=False)
+    model.graph.node.append(onnx.helper.make_node("Sigmoid", ["logits"], ["chances"]))
+    model.graph.output[0].name = "chances"
+    return model
+
+
+def test_model_for_several_classes_ends_in_sigmoids(tmp_path):
+    several = replace(CLASSES, folders=(), activation="sigmoid")
+    parts = read_model(left(tmp_path, "", sigmoids()), several)
+    assert (parts.activation, parts.weights.shape) == ("sigmoid", (8, 3))
+    assert read_model(left(tmp_path, "", network(softmax=False)), several).activation == "sigmoid"
+    with pytest.raises(BadModel, match="do not come from a linear layer"):
+        read_model(left(tmp_path, "", network()), several)
+    with pytest.raises(BadModel, match="do not come from a linear layer"):
+        read_model(left(tmp_path, "", sigmoids()), CLASSES)
+
+
+def test_file_of_ours_for_another_kind_of_label_is_refused(tmp_path):
+    imported = check_import.fitted(read_model(left(tmp_path), CLASSES), CLASSES.names)
+    (tmp_path / "model.onnx").write_bytes(imported.model)
+    assert read_model(tmp_path, CLASSES).classes == CLASSES.names
+    with pytest.raises(BadRequest, match="ends in softmax, and the labels of the project need sigmoid"):
+        read_model(tmp_path, replace(CLASSES, activation="sigmoid"))
 
 
 def test_weights_beside_the_model_are_read(tmp_path):

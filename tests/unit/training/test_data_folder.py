@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from typing import TYPE_CHECKING
@@ -12,10 +13,14 @@ from fakes.images import FakeImages
 from PIL import Image
 
 from octospoon.adapters.imaging.portable import portable
-from octospoon.domain.errors import BadImage, BadRequest, TrainerFailed
+from octospoon.domain.errors import BadImage, BadRequest, NotConfigured, TrainerFailed
 from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.detection import DETECTION
+from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.training.command import data_folder
 from octospoon.training.command.data_folder import DataFolder
+from octospoon.training.command.layouts import layout_of
 from octospoon.training.command.split import validation
 
 if TYPE_CHECKING:
@@ -40,7 +45,9 @@ def write(
     store = FakeImages(dict.fromkeys(keys, (picture(), "e")))
     rows = [image for key, label in zip(keys, labels, strict=True) for image in images([key], classes[label])]
     folder.mkdir()
-    return DataFolder(folder, tuple(classes)).write(rows, np.array(labels), np.array(held), store)
+    layout = layout_of("classification", tuple(classes), CLASSIFICATION.labels)
+    data = DataFolder(folder, "classification", tuple(classes), layout)
+    return data.write(rows, np.array(held), store)
 
 
 def test_hostile_names_stay_inside_and_apart(tmp_path):
@@ -73,6 +80,35 @@ def test_folders_sort_in_the_order_of_the_classes(tmp_path, count):
         assert [name.partition("-")[2] for name in names] == classes, "an empty class has a folder too"
     assert (tmp_path / "data/classes.txt").read_text().splitlines() == classes
     assert json.loads((tmp_path / "data/data.json").read_text())["format"] == "octospoon/data/1"
+
+
+def test_images_with_several_classes_have_a_table_with_columns(tmp_path):
+    classes, labels = ("a,b", "none", "c"), ['["a,b","c"]', "[]", '["none"]']
+    rows = [image for i, label in enumerate(labels) for image in images([f"{i}.png"], label)]
+    store = FakeImages({image.key: (picture(), "e") for image in rows})
+    (tmp_path / "data").mkdir()
+    layout = layout_of("multilabel", classes, MULTILABEL.labels)
+    data = DataFolder(tmp_path / "data", "multilabel", classes, layout)
+
+    assert data.write(rows, np.array([False, False, True]), store).all()
+
+    with (tmp_path / "data/train.csv").open(newline="") as table:
+        header, *train = list(csv.reader(table))
+    with (tmp_path / "data/val.csv").open(newline="") as table:
+        (_, val) = list(csv.reader(table))
+    assert header == ["file", *classes]
+    assert [row[1:] for row in train] == [["1", "0", "1"], ["0", "0", "0"]]
+    assert val[1:] == ["0", "1", "0"]
+    assert all((tmp_path / "data" / row[0]).is_file() for row in [*train, val])
+    described = json.loads((tmp_path / "data/data.json").read_text())
+    assert (described["task"], described["folders"]) == ("multilabel", [])
+    lines = [json.loads(line) for line in (tmp_path / "data/images.jsonl").read_text().splitlines()]
+    assert [line["label"] for line in lines] == [["a,b", "c"], [], ["none"]]
+
+
+def test_labels_without_a_layout_are_refused_by_name():
+    with pytest.raises(NotConfigured, match="cannot train TaskType=detection: set another Trainer"):
+        layout_of("detection", ("a", "b"), DETECTION.labels)
 
 
 def test_writing_stops_when_the_disk_is_nearly_full(tmp_path, monkeypatch):

@@ -1,10 +1,9 @@
-"""Write labelled images as a data set that other programs read: a folder for each class."""
+"""Write labelled images as a data set that other programs read."""
 
 from __future__ import annotations
 
 import json
 import logging
-import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from octospoon.adapters.imaging.portable import portable
 from octospoon.domain.errors import BadImage, TrainerFailed
 from octospoon.domain.pool.keys import image_id
+from octospoon.training.command.layouts import TRAIN, VALIDATION, ImageFile, Layout, safe
 from octospoon.training.data.dataset import read_labelled
 
 if TYPE_CHECKING:
@@ -27,22 +27,10 @@ if TYPE_CHECKING:
     from octospoon.ports.images import ImageStore
 
 FORMAT = "octospoon/data/1"
-"""The name of the layout. A change that programs can notice gets another number."""
-TRAIN, VALIDATION = "train", "val"
+"""The name of the format. A change that programs can notice gets another number."""
 _READERS = 4
 _LEAST_FREE = 2**30
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
-_NAME_LENGTH = 40
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The file of an image; sizes are in pixels."""
-
-    path: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +39,25 @@ class DataFolder:
 
     Attributes:
         path: an empty folder.
+        task: the name of the task type.
         classes: the class names, in the order that the model must have.
+        layout: of the data set.
         class_weights: ``none`` or ``balanced``, for the program.
     """
 
     path: Path
+    task: str
     classes: tuple[str, ...]
+    layout: Layout
     class_weights: str = "none"
 
-    def folders(self) -> tuple[str, ...]:
-        """Return the name of each class's folder.
-
-        The number comes first, so that the alphabetical order, which other programs use, is the order of the
-        classes. The rest is for people.
-        """
-        width = max(3, len(str(len(self.classes) - 1)))
-        return tuple(f"{i:0{width}d}-{_safe(name, 'class')}" for i, name in enumerate(self.classes))
-
     def write(
-        self,
-        images: Sequence[LabelledImage],
-        labels: npt.NDArray[np.int64],
-        validation: npt.NDArray[np.bool_],
-        store: ImageStore,
+        self, images: Sequence[LabelledImage], validation: npt.NDArray[np.bool_], store: ImageStore
     ) -> npt.NDArray[np.bool_]:
         """Write every image that can be read, and the files that describe them.
 
         Args:
             images: N labelled images.
-            labels: int64 [N], positions in `classes`.
             validation: bool [N].
             store: the store of the images.
 
@@ -89,21 +67,16 @@ class DataFolder:
         Raises:
             TrainerFailed: the disk is nearly full.
         """
-        folders = self.folders()
-        for part in (TRAIN, VALIDATION):
-            for name in folders:
-                (self.path / part / name).mkdir(parents=True)
-        places = [
-            f"{VALIDATION if held else TRAIN}/{folders[label]}"
-            for held, label in zip(validation.tolist(), labels.tolist(), strict=True)
-        ]
+        for name in self.layout.made():
+            (self.path / name).mkdir(parents=True)
+        parts = [VALIDATION if held else TRAIN for held in validation.tolist()]
         with ThreadPoolExecutor(_READERS) as threads:
-            written = list(threads.map(self._copied, images, places, [store] * len(images)))
+            written = list(threads.map(self._copied, images, parts, [store] * len(images)))
         self._describe(images, written)
         return np.array([file is not None for file in written], bool)
 
-    def _copied(self, image: LabelledImage, place: str, store: ImageStore) -> Written | None:
-        """Write an image into a folder; return None if it cannot be read."""
+    def _copied(self, image: LabelledImage, part: str, store: ImageStore) -> ImageFile | None:
+        """Write an image into its folder; return None if it cannot be read."""
         if (free := shutil.disk_usage(self.path).free) < _LEAST_FREE:
             raise TrainerFailed(
                 f"the disk has only {free:,} bytes left while the labelled images are written: give the "
@@ -114,18 +87,19 @@ class DataFolder:
         except BadImage as error:
             _log.warning("%s is left out of training: %s", image.key, error)
             return None
-        stem = _safe(PurePosixPath(image.key).stem, "image")
+        stem = safe(PurePosixPath(image.key).stem, "image")
+        place = self.layout.place(part, image.label)
         name = f"{place}/{image_id(image.key, image.etag)}-{stem}{file.extension}"
         (self.path / name).write_bytes(file.data)
-        return Written(name, file.width, file.height)
+        return ImageFile(name, part, image.label, file.width, file.height)
 
-    def _describe(self, images: Sequence[LabelledImage], written: Sequence[Written | None]) -> None:
+    def _describe(self, images: Sequence[LabelledImage], written: Sequence[ImageFile | None]) -> None:
         """Write the names of the classes, the description of the data set, and a line for each image."""
         lines = [
             {
                 "file": file.path,
-                "split": file.path.partition("/")[0],
-                "label": image.label,
+                "split": file.part,
+                "label": self.layout.value(file.label),
                 "width": file.width,
                 "height": file.height,
                 "key": image.key,
@@ -136,19 +110,15 @@ class DataFolder:
         ]
         described = {
             "format": FORMAT,
-            "task": "classification",
+            "task": self.task,
             "classes": list(self.classes),
-            "folders": list(self.folders()),
+            "folders": list(self.layout.folders()),
             "class_weights": self.class_weights,
         }
         self._text("classes.txt", "".join(f"{name}\n" for name in self.classes))
         self._text("data.json", json.dumps(described, ensure_ascii=False, indent=1))
         self._text("images.jsonl", "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines))
+        self.layout.describe(self.path, [file for file in written if file is not None])
 
     def _text(self, name: str, text: str) -> None:
         (self.path / name).write_text(text, "utf-8")
-
-
-def _safe(name: str, default: str) -> str:
-    """Return the part of a name that every file system and program takes."""
-    return _UNSAFE.sub("_", name).strip("_-")[:_NAME_LENGTH] or default

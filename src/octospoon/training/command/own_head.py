@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import softmax
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.domain.errors import BadModel
 from octospoon.domain.evaluation.training_record import EVERY_HEAD, TrainingRecord, image_numbers
+from octospoon.domain.model_spec import SIGMOID
 from octospoon.training.data import pictures
 from octospoon.training.data.dataset import as_stored
 from octospoon.training.graph.parts import widths
-from octospoon.training.head.calibration import temperature
+from octospoon.training.head.calibration import TYPICAL_SCALE
 from octospoon.training.head.fit import fit_head
+from octospoon.training.head.links import LINKS
 from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
@@ -51,17 +52,18 @@ class Parts:
         rows = np.flatnonzero(self.training)
         return self.dataset.only({self.dataset.images[i].key for i in rows.tolist()})
 
-    def record(self, shape: tuple[int, int], *, same_backbone: bool) -> TrainingRecord:
+    def record(self, shape: tuple[int, int], activation: str, *, same_backbone: bool) -> TrainingRecord:
         """Return the record of a model that learned from both parts.
 
         Args:
             shape: of the head's weights.
+            activation: of the head.
             same_backbone: whether its backbone is the one in service, which learned nothing new.
         """
         rows = np.flatnonzero(self.training | self.validation).tolist()
         seen = image_numbers((self.dataset.images[i].key, self.dataset.images[i].etag) for i in rows)
         tuned = self.dataset.tuned if same_backbone else np.concatenate([self.dataset.tuned, seen])
-        return TrainingRecord.of(seen, np.full(len(seen), EVERY_HEAD, np.int64), {}, shape, tuned)
+        return TrainingRecord.of(seen, np.full(len(seen), EVERY_HEAD, np.int64), {}, shape, tuned, activation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ class Calibrated:
     params: dict[str, str]
 
 
-def calibrated(imported: Imported, parts: Parts, store: ImageStore, *, balanced: bool) -> Calibrated:
+def calibrated(
+    imported: Imported, parts: Parts, store: ImageStore, activation: str, *, balanced: bool
+) -> Calibrated:
     """Return the head of a model.
 
     The logits of the program's own head are divided by the temperature that fits the part for validation best
@@ -93,6 +97,7 @@ def calibrated(imported: Imported, parts: Parts, store: ImageStore, *, balanced:
         imported: the model, with the classes of the project in their order.
         parts: the images that the program got.
         store: the store of the images.
+        activation: of the head, one of `octospoon.domain.model_spec.ACTIVATIONS`.
         balanced: weight classes by the inverse of their frequency, for a new head.
 
     Raises:
@@ -103,14 +108,37 @@ def calibrated(imported: Imported, parts: Parts, store: ImageStore, *, balanced:
     if not parts.validation[rows].any():
         raise BadModel("the labelled images cannot be read any more")
     if imported.head is None:
-        return _new(imported, parts, rows, embeddings, balanced=balanced)
+        return _new(imported, parts, rows, embeddings, activation, balanced=balanced)
     weights, bias = model_file.extract_head(imported.model)
     logits = embeddings.astype(np.float64) @ weights + bias
     count = int((parts.training | parts.validation).sum())
-    heat, _ = temperature(logits, parts.dataset.labels[rows], count)
+    heat = _temperature(logits, parts.dataset.labels[rows], activation, count)
     params = {"head": "the program's own", "temperature": f"{heat:.4g}"}
     scaled = (weights / heat).astype(np.float32), (bias / heat).astype(np.float32)
-    return Calibrated(*scaled, rows, softmax(logits / heat, axis=1), params)
+    return Calibrated(*scaled, rows, LINKS[activation].probabilities(logits / heat), params)
+
+
+def _temperature(
+    logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], activation: str, count: int
+) -> float:
+    """Return the temperature that minimises the log loss, with a weak prior about 1.
+
+    Args:
+        logits: float64 [M, C].
+        labels: targets of these images; see `Evaluator.targets`.
+        activation: of the head.
+        count: the number of labels of the whole training.
+    """
+    # a head is fitted as a scale of predictions: these predictions have TYPICAL_SCALE if nothing is to change
+    predictions, targets = logits / TYPICAL_SCALE, labels.astype(np.float64)
+    if activation == SIGMOID:
+        predictions = (1 + predictions) / 2  # the logit of a class is scale · (2 · prediction - 1)
+    else:
+        targets = np.eye(logits.shape[1])[labels]
+    link = LINKS[activation]
+    smoothed = link.smoothed(targets, np.ones(len(targets)), count)
+    scales, _ = link.scales(predictions[np.newaxis], smoothed, count)
+    return float(TYPICAL_SCALE / scales[0])
 
 
 def _new(
@@ -118,6 +146,7 @@ def _new(
     parts: Parts,
     rows: npt.NDArray[np.int64],
     embeddings: npt.NDArray[np.float32],
+    activation: str,
     *,
     balanced: bool,
 ) -> Calibrated:
@@ -126,6 +155,7 @@ def _new(
         embeddings,
         parts.dataset.labels[rows],
         len(parts.classes),
+        activation=activation,
         parts=widths(imported.model),
         balanced=balanced,
         unseen=unseen,

@@ -18,7 +18,7 @@ import msgspec
 import onnx
 
 from octospoon.domain.errors import BadModel, BadRequest
-from octospoon.domain.model_spec import SCHEMA
+from octospoon.domain.model_spec import SCHEMA, SOFTMAX
 from octospoon.training.command.program import size_of
 from octospoon.training.model import check_import
 from octospoon.training.model.check_import import Options
@@ -84,15 +84,17 @@ class Classes:
 
     Attributes:
         names: in the order of the project.
-        folders: the names of their folders in the data set.
+        folders: the names of their folders in the data set; empty if they have none.
+        activation: of the head, one of `octospoon.domain.model_spec.ACTIVATIONS`.
     """
 
     names: tuple[str, ...]
     folders: tuple[str, ...]
+    activation: str = SOFTMAX
 
     def meant(self, given: tuple[str, ...]) -> tuple[str, ...]:
         """Return class names for names of classes or of folders."""
-        if set(given) <= set(self.names):
+        if set(given) <= set(self.names) or not self.folders:
             return given
         by_folder = dict(zip(self.folders, self.names, strict=True))
         return tuple(by_folder.get(name, name) for name in given)
@@ -117,12 +119,13 @@ def read_model(folder: Path, classes: Classes) -> check_import.Parts:
     if metadata.get("schema") == SCHEMA:
         if described is not None:
             raise BadRequest(f"{MODEL} describes itself: leave out {OPTIONS}")
-        return check_import.read(folder / MODEL, Options(Pixels()))
+        return check_import.read(folder / MODEL, Options(Pixels()), classes.activation)
     described = described or Described()
     given = described.classes
     if given is None:
         given = _own_classes(metadata) or classes.names
-    return check_import.read(folder / MODEL, described.options(classes.meant(given)))
+    options = described.options(classes.meant(given))
+    return check_import.read(folder / MODEL, options, classes.activation)
 
 
 def _check_files(folder: Path) -> None:

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.errors import BadImage, BadModel, BadRequest, NotConfigured, TrainerFailed
+from octospoon.domain.errors import BadImage, BadModel, BadRequest, TrainerFailed
 from octospoon.domain.evaluation.gate import Rules
-from octospoon.domain.task_types.classification import metrics
-from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.domain.training.jobs import TrainedModel
 from octospoon.training.command import result, split
 from octospoon.training.command.command_line import CommandLine, Places, environment
 from octospoon.training.command.data_folder import DataFolder
+from octospoon.training.command.layouts import layout_of
 from octospoon.training.command.own_head import Parts, calibrated
 from octospoon.training.command.program import Limits, run_program
 from octospoon.training.data.dataset import read_labelled
+from octospoon.training.head.task_types import HEAD_TASKS
 from octospoon.training.head.trainer import KEPT_OUT, train_head
 from octospoon.training.model import check_import, model_file
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.domain.task_types.task_type import TaskType
     from octospoon.ports.images import ImageStore
+    from octospoon.training.command.layouts import Layout
     from octospoon.training.command.own_head import Calibrated
     from octospoon.training.data.dataset import Dataset
     from octospoon.training.model.check_import import Imported
@@ -72,10 +73,7 @@ class CommandTrainer:
             BadRequest: there are too few labels.
             TrainerFailed: the program failed, or its model cannot be used; with the end of its output.
         """
-        if self.task_type.name != TaskTypeName.CLASSIFICATION:
-            raise NotConfigured(
-                f"Trainer=command cannot train TaskType={self.task_type.name}: use Trainer=head"
-            )
+        layout = layout_of(self.task_type.name, spec.classes, self.task_type.labels)
         self.command.check(os.environ)
         apart = dataset.part(audit=False)
         with tempfile.TemporaryDirectory(prefix="octospoon-", ignore_cleanup_errors=True) as scratch:
@@ -83,14 +81,14 @@ class CommandTrainer:
             for name in ("data", "output", "tmp"):
                 (folder / name).mkdir()
             began = time.monotonic()
-            data = DataFolder(folder / "data", spec.classes, self._weights())
+            data = DataFolder(folder / "data", self.task_type.name, spec.classes, layout, self._weights())
             parts = self._written(data, apart)
             seconds = self._seconds(time.monotonic() - began)
             champion = train_head(backbone, parts.for_training(), spec, balanced=self.balanced)
             (folder / "champion.onnx").write_bytes(champion.model)
             last_lines = self._run(folder, seconds)
             try:
-                made = self._taken(folder / "output", parts, data, spec)
+                made = self._taken(folder / "output", parts, layout, spec)
             except (BadModel, BadRequest) as error:
                 raise TrainerFailed(
                     "the program of TrainerCommand ended, but its model cannot be used: "
@@ -106,7 +104,7 @@ class CommandTrainer:
     def _written(self, data: DataFolder, apart: Dataset) -> Parts:
         """Write the images outside the audit share; return the parts that could be read."""
         held_out = split.validation(apart.images, self.task_type.evaluator.strata(apart.labels))
-        readable = data.write(apart.images, apart.labels, held_out, self.images)
+        readable = data.write(apart.images, held_out, self.images)
         parts = Parts(apart, data.classes, readable & ~held_out, readable & held_out)
         if not parts.training.any() or not parts.validation.any():
             raise BadRequest("too few labelled images can be read: there is none for training or validation")
@@ -131,16 +129,15 @@ class CommandTrainer:
         limits = Limits(seconds, (folder / "output", folder / "tmp"))
         return run_program(self.command.filled(places), own, limits).last_lines()
 
-    def _taken(self, output: Path, parts: Parts, data: DataFolder, spec: ModelSpec) -> TrainedModel:
+    def _taken(self, output: Path, parts: Parts, layout: Layout, spec: ModelSpec) -> TrainedModel:
         """Read the program's model, check it, and calibrate it on the part for validation."""
-        read = result.read_model(output, result.Classes(spec.classes, data.folders()))
+        read = result.read_model(output, result.Classes(spec.classes, layout.folders(), spec.activation))
         imported = check_import.fitted(read, spec.classes)
         for line in imported.recognised:
             _log.info("%s: %s", result.MODEL, line)
         check_import.check(imported, self._readable_image(parts), Rules())
-        made = self._assembled(
-            imported, calibrated(imported, parts, self.images, balanced=self.balanced), parts, spec
-        )
+        head = calibrated(imported, parts, self.images, spec.activation, balanced=self.balanced)
+        made = self._assembled(imported, head, parts, spec)
         try:
             return replace(made, epochs=result.read_metrics(output))
         except BadRequest as error:
@@ -148,7 +145,8 @@ class CommandTrainer:
             return replace(made, params=made.params | {"epochs_left_out": str(error)})
 
     def _assembled(self, imported: Imported, head: Calibrated, parts: Parts, spec: ModelSpec) -> TrainedModel:
-        named = replace(imported.spec, classes=spec.classes, version=spec.version)
+        named = replace(imported.spec, classes=spec.classes, version=spec.version, activation=spec.activation)
+        task = HEAD_TASKS[spec.activation]
         file = model_file.head_file(head.weights, head.bias, named)
         shape, truth = (named.dim, len(spec.classes)), parts.dataset.labels[head.rows]
         held_out = np.full((len(parts.dataset), len(spec.classes)), np.nan)
@@ -157,10 +155,10 @@ class CommandTrainer:
             model=model_file.assemble(model_file.extract_backbone(imported.model), file, named),
             head=file,
             held_out=held_out,
-            record=parts.record(shape, same_backbone=named.backbone == spec.backbone),
+            record=parts.record(shape, spec.activation, same_backbone=named.backbone == spec.backbone),
             metrics={
-                "held_out_accuracy": metrics.accuracy(head.probabilities, truth),
-                "held_out_log_loss": metrics.log_loss(head.probabilities, truth),
+                f"held_out_{task.evaluator.metric_name}": task.evaluator.metric(head.probabilities, truth),
+                "held_out_log_loss": task.log_loss(head.probabilities, truth),
             },
             params={
                 "trainer": "command",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from octospoon.domain.errors import BadModel
+from octospoon.domain.model_spec import SIGMOID, SOFTMAX
 from octospoon.training.graph import onnx_graph
 from octospoon.training.graph.constants import Constants
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx
 
-_SOFT = ("Softmax", "LogSoftmax")
+_LAST = {SOFTMAX: ("Softmax", "LogSoftmax"), SIGMOID: ("Sigmoid",)}
+"""Operators that turn logits into probabilities, by the activation."""
 _PASS_THROUGH = ("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
 """Operators that may follow the layer without changing its meaning."""
 _QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
@@ -43,15 +45,20 @@ class Linear:
         return logits
 
 
-def last_linear(model: onnx.ModelProto, output: str) -> Linear:
+def last_linear(model: onnx.ModelProto, output: str, activation: str = SOFTMAX) -> Linear:
     """Return the linear layer that computes a classifier's output.
+
+    Args:
+        model: the graph.
+        output: name of the tensor with logits or probabilities.
+        activation: what may follow the layer, one of `octospoon.domain.model_spec.ACTIVATIONS`.
 
     Raises:
         BadModel: the output does not come from a Gemm or MatMul with constant weights.
     """
     made, constants = onnx_graph.made_by(model.graph), Constants(model)
     node, rounded = made.get(output), False
-    while node is not None and node.op_type in (*_SOFT, *_PASS_THROUGH, *_QUANTISERS, "Clip"):
+    while node is not None and node.op_type in (*_LAST[activation], *_PASS_THROUGH, *_QUANTISERS, "Clip"):
         rounded = rounded or node.op_type in _QUANTISERS
         node = made.get(node.input[0])
     layer = None if node is None else _scaled(node, made, constants)

@@ -12,7 +12,7 @@ import onnx
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.domain.errors import BadModel, BadRequest
-from octospoon.domain.model_spec import EMBEDDING, SCHEMA
+from octospoon.domain.model_spec import EMBEDDING, SCHEMA, SOFTMAX
 from octospoon.training.graph import batching
 from octospoon.training.model import model_file, wrap_onnx
 from octospoon.training.model.measure import seconds_per_image
@@ -63,6 +63,7 @@ class Parts:
         weights: float32 [D, C], None without a head.
         bias: float32 [C], None without a head.
         recognised: facts recognised in an imported file, one line each, for people.
+        activation: of the head.
     """
 
     backbone: bytes
@@ -71,6 +72,7 @@ class Parts:
     weights: npt.NDArray[np.float32] | None = None
     bias: npt.NDArray[np.float32] | None = None
     recognised: tuple[str, ...] = ()
+    activation: str = SOFTMAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,13 @@ class Imported:
     recognised: tuple[str, ...] = field(default=(), compare=False)
 
 
-def read(path: Path, options: Options) -> Parts:
+def read(path: Path, options: Options, activation: str = SOFTMAX) -> Parts:
     """Read the parts of a model file: one that octospoon made, or another that can be wrapped.
+
+    Args:
+        path: of the file.
+        options: what the file does not say.
+        activation: of the project's heads, one of `octospoon.domain.model_spec.ACTIVATIONS`.
 
     Raises:
         BadRequest: the options do not fit the file.
@@ -102,26 +109,36 @@ def read(path: Path, options: Options) -> Parts:
     except Exception as error:  # protobuf's and the file system's own types
         raise BadModel(f"{path} cannot be read as ONNX: {error}") from error
     if any(prop.key == "schema" and prop.value == SCHEMA for prop in proto.metadata_props):
-        return _own(path, proto, options)
-    return _import_plain(proto, options, options.output)
+        return _own(path, proto, options, activation)
+    return _import_plain(proto, options, options.output, activation)
 
 
-def _own(path: Path, proto: onnx.ModelProto, options: Options) -> Parts:
+def _own(path: Path, proto: onnx.ModelProto, options: Options, activation: str) -> Parts:
     if options != Options(wrap_onnx.Pixels()):
         raise BadRequest("the file describes itself: give it no options that do")
     data, spec = path.read_bytes(), OnnxScorer(path).spec
     try:
         backbone = model_file.extract_backbone(data)
     except BadModel:  # changed by another program: the embedding is used, the head cannot be recognised
-        return _import_plain(proto, replace(options, resize=spec.resize), EMBEDDING)
+        return _import_plain(proto, replace(options, resize=spec.resize), EMBEDDING, activation)
     if not spec.has_head:
         return Parts(backbone, spec.resize)
-    return Parts(backbone, spec.resize, spec.classes, *model_file.extract_head(data))
+    if spec.activation != activation:
+        raise BadRequest(
+            f"the model ends in {spec.activation}, and the labels of the project need {activation}: it was "
+            "made for another TaskType"
+        )
+    return Parts(backbone, spec.resize, spec.classes, *model_file.extract_head(data), activation=activation)
 
 
-def _import_plain(proto: onnx.ModelProto, options: Options, output: str) -> Parts:
+def _import_plain(proto: onnx.ModelProto, options: Options, output: str, activation: str) -> Parts:
     backbone, layer, recognised = wrap_onnx.wrap(
-        proto, options.pixels, output, head=bool(options.classes), pool=options.pool
+        proto,
+        options.pixels,
+        output,
+        head=bool(options.classes),
+        pool=options.pool,
+        activation=activation,
     )
     resize = options.resize or RESIZE
     if layer is None:
@@ -131,7 +148,7 @@ def _import_plain(proto: onnx.ModelProto, options: Options, output: str) -> Part
             f"the model tells {layer.weights.shape[1]} classes apart, --classes names {len(options.classes)}"
         )
     recognised += (f"classes: {', '.join(options.classes)}, from its last linear layer",)
-    return Parts(backbone, resize, options.classes, layer.weights, layer.bias, recognised)
+    return Parts(backbone, resize, options.classes, layer.weights, layer.bias, recognised, activation)
 
 
 def fitted(parts: Parts, classes: Sequence[str]) -> Imported:
@@ -153,7 +170,7 @@ def fitted(parts: Parts, classes: Sequence[str]) -> Imported:
             "must be the same. Without classes it is imported as a backbone, for which a head is trained"
         )
     order = [parts.classes.index(name) for name in classes]
-    spec = replace(spec, classes=tuple(classes))
+    spec = replace(spec, classes=tuple(classes), activation=parts.activation)
     head = model_file.head_file(parts.weights[:, order], parts.bias[order], spec)
     return Imported(model_file.assemble(parts.backbone, head, spec), head, spec, parts.recognised)
 

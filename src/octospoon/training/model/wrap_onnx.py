@@ -11,7 +11,8 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from octospoon.domain.errors import BadModel, BadRequest
-from octospoon.domain.model_spec import EMBEDDING, INPUT
+from octospoon.domain.evaluation.activation import activated
+from octospoon.domain.model_spec import EMBEDDING, INPUT, SOFTMAX
 from octospoon.training.graph import batching, onnx_graph, pooling
 from octospoon.training.graph.constants import Constants
 from octospoon.training.graph.last_linear import Linear, last_linear
@@ -41,7 +42,15 @@ class Wrapped(NamedTuple):
     recognised: tuple[str, ...]
 
 
-def wrap(model: onnx.ModelProto, pixels: Pixels, output: str, *, head: bool, pool: str = "") -> Wrapped:
+def wrap(
+    model: onnx.ModelProto,
+    pixels: Pixels,
+    output: str,
+    *,
+    head: bool,
+    pool: str = "",
+    activation: str = SOFTMAX,
+) -> Wrapped:
     """Return a backbone that keeps the model contract, and the model's own last layer if a head is wanted.
 
     Args:
@@ -50,6 +59,7 @@ def wrap(model: onnx.ModelProto, pixels: Pixels, output: str, *, head: bool, poo
         output: name of the tensor with the embedding, or with the classes if `head`; empty for the only one.
         head: True if the output is that of a classifier. Its last linear layer becomes the head.
         pool: how feature maps or tokens become an embedding, one of `POOLS`; empty to read it from the graph.
+        activation: of a classifier, one of `octospoon.domain.model_spec.ACTIVATIONS`.
 
     Raises:
         BadRequest: the options do not fit the model, or an option is missing.
@@ -63,7 +73,7 @@ def wrap(model: onnx.ModelProto, pixels: Pixels, output: str, *, head: bool, poo
         raise BadRequest(f"the tensor {name!r} is the same for every image: name another with --output")
     images = batching.sample(image.height, image.width, max(3, image.batch))
     first = images[: max(1, image.batch)]
-    layer = last_linear(theirs, tensor) if head else None
+    layer = last_linear(theirs, tensor, activation) if head else None
     features = layer.features if layer else tensor
     answers = None if head else Answers(theirs.graph, constants)
     if answers is not None:
@@ -77,7 +87,7 @@ def wrap(model: onnx.ModelProto, pixels: Pixels, output: str, *, head: bool, poo
     if answers is not None and are_probabilities(embeddings):
         raise BadRequest(_classifier(f"the rows of {name!r} are probabilities", answers, tensor))
     if layer is not None:
-        _check_head(_of_batch(theirs, tensor, first), embeddings, layer)
+        _check_head(_of_batch(theirs, tensor, first), embeddings, layer, activation)
     size = f"input {image.name!r}: {image.layout}, {pixels.channels}, {image.height}x{image.width}"
     lines = (size, f"embedding: {chosen.description}", f"batch: {batch}" if batch else "", *notes)
     return Wrapped(_file(whole, embeddings.shape[1]), layer, tuple(line for line in lines if line))
@@ -139,7 +149,7 @@ def _of_batch(theirs: onnx.ModelProto, tensor: str, images: npt.NDArray[np.uint8
 
 
 def _check_head(
-    expected: npt.NDArray[np.float32], embeddings: npt.NDArray[np.float32], layer: Linear
+    expected: npt.NDArray[np.float32], embeddings: npt.NDArray[np.float32], layer: Linear, activation: str
 ) -> None:
     """Check that embedding and head together give the model's own predictions.
 
@@ -147,14 +157,14 @@ def _check_head(
         expected: the model's predictions: logits, probabilities or their logarithms.
         embeddings: float32 [N, D], for the same images and perhaps more.
         layer: the head.
+        activation: of the head.
 
     Raises:
         BadModel: they differ.
     """
     logits = layer.logits(embeddings[: len(expected)])
     theirs = expected.reshape(-1, logits.shape[1]) if expected.size == logits.size else expected
-    soft = np.exp(logits - logits.max(axis=1, keepdims=True))
-    soft /= soft.sum(axis=1, keepdims=True)
+    soft = activated(logits, activation)
     share = 0.1 if layer.rounded else 0.01
     forms = (logits, soft, np.log(np.maximum(soft, 1e-30)))
     if not any(batching.same(theirs, form, np.concatenate([form, 0 * form]), share) for form in forms):
