@@ -30,7 +30,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-backfill bench-cold bench-crossfit bench-evaluation bench-heads bench-label-value bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-evaluation bench-heads bench-label-value bench-load \
 	bench-rescore bench-score bench-select bench-ui screenshots peers image-sets oracle finetune trainer-command test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -147,6 +147,9 @@ peers: $(ENVS)/peers/.installed ## install the libraries that `make test` then c
 
 bench-crossfit: .venv/.installed ## check accuracy estimates and the gate of models trained on every label, after `make image-sets`; an hour; JSON=file
 	@.venv/bin/python -m bench.crossfit $(if $(JSON),--json $(JSON))
+
+bench-ap-intervals: .venv/.installed ## check how often the intervals of average precision contain the truth; JSON=file
+	@.venv/bin/python -m bench.ap_intervals $(if $(JSON),--json $(JSON))
 
 bench-evaluation: .venv/.installed ## compare naive and live accuracy estimates with the truth on real images; JSON=file
 	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))

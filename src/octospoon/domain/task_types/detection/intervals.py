@@ -34,7 +34,8 @@ def average_precisions(
     jackknife, Shao and Wu 1989, doi 10.1214/aos/1176347263). The bootstrap gives too small a one, because
     repeated images have no new precision. COCO's average precision is biased upwards, so the centre of the
     interval is the figure without interpolation; see `average_precision`. The interval is symmetric on the
-    scale of log-odds, because errors are larger below than above, and it includes the estimate.
+    scale of log-odds, because errors are larger below than above, and it includes the estimate. Student's
+    quantile has the degrees of freedom of a half.
 
     Args:
         matches: of N images.
@@ -64,7 +65,8 @@ def _ends(matches: Matches, factor: float) -> tuple[npt.NDArray[np.float64], npt
     spread = np.full(drawn.shape[1], np.nan)
     spread[known] = np.nanstd(drawn[:, known], axis=0, ddof=1) * math.sqrt(factor * half / (count - half))
     centre = _figures(average_precision(matches, interpolated=False))[0].clip(_EDGE, 1 - _EDGE)
-    odds, width = np.log(centre / (1 - centre)), _quantile(count - 1) * spread / (centre * (1 - centre))
+    width = _quantile(max(1, half - 1)) * spread / (centre * (1 - centre))
+    odds = np.log(centre / (1 - centre))
     return _share(odds - width), _share(odds + width)
 
 
