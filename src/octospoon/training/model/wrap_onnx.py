@@ -17,7 +17,7 @@ from octospoon.training.graph import batching, onnx_graph, pooling
 from octospoon.training.graph.constants import Constants
 from octospoon.training.graph.last_linear import Linear, last_linear
 from octospoon.training.graph.onnx_graph import THEIRS
-from octospoon.training.graph.preprocessing import Pixels, put_pixels_first
+from octospoon.training.graph.preprocessing import Image, Pixels, put_pixels_first
 from octospoon.training.graph.probabilities import Answers, are_probabilities, named_as_answers
 from octospoon.training.model import model_file
 
@@ -68,29 +68,55 @@ def wrap(
     theirs = onnx_graph.plain(model)
     name = _output(theirs, output)
     image, notes = put_pixels_first(theirs, pixels)
-    constants, tensor = Constants(theirs), THEIRS + name
-    if tensor in constants:
+    tensor = THEIRS + name
+    if tensor in Constants(theirs):
         raise BadRequest(f"the tensor {name!r} is the same for every image: name another with --output")
-    images = batching.sample(image.height, image.width, max(3, image.batch))
-    first = images[: max(1, image.batch)]
     layer = last_linear(theirs, tensor, activation) if head else None
+    whole, embeddings, lines = _embedding(theirs, tensor, image, layer, pool, named=bool(output))
+    if layer is not None:
+        expected = _of_batch(theirs, tensor, _images(image)[: max(1, image.batch)])
+        _check_head(expected, embeddings, layer, activation)
+    size = f"input {image.name!r}: {image.layout}, {pixels.channels}, {image.height}x{image.width}"
+    told = tuple(line for line in (size, *lines, *notes) if line)
+    return Wrapped(_file(whole, embeddings.shape[1]), layer, told)
+
+
+def _images(image: Image) -> npt.NDArray[np.uint8]:
+    """Return synthetic images in the size of a model's input, at least three and a batch of its own size."""
+    return batching.sample(image.height, image.width, max(3, image.batch))
+
+
+def _embedding(
+    theirs: onnx.ModelProto, tensor: str, image: Image, layer: Linear | None, pool: str, *, named: bool
+) -> tuple[onnx.ModelProto, npt.NDArray[np.float32], tuple[str, ...]]:
+    """End a graph with its embedding: the features of the head, or the output itself.
+
+    Args:
+        theirs: the graph, with our pixels first.
+        tensor: its output.
+        image: its input.
+        layer: the head; None for an embedding.
+        pool: see `wrap`.
+        named: whether a person named the output.
+
+    Returns:
+        The graph, its embeddings of `_images`, float32 [N, D], and what was recognised.
+    """
+    constants, images = Constants(theirs), _images(image)
     features = layer.features if layer else tensor
-    answers = None if head else Answers(theirs.graph, constants)
+    answers = None if layer else Answers(theirs.graph, constants)
     if answers is not None:
         _refuse_operator(answers, tensor)
-    shape = _of_batch(theirs, features, first).shape
-    if answers is not None and not output:
+    shape = _of_batch(theirs, features, images[: max(1, image.batch)]).shape
+    if answers is not None and not named:
         _refuse_shape(answers, tensor, shape)
     chosen = pooling.choose(theirs, constants, features, shape, pool)
     ended = pooling.ended(theirs, features, chosen)
     whole, embeddings, batch = batching.of_any_size(ended, image.batch, images)
     if answers is not None and are_probabilities(embeddings):
+        name = tensor.removeprefix(THEIRS)
         raise BadRequest(_classifier(f"the rows of {name!r} are probabilities", answers, tensor))
-    if layer is not None:
-        _check_head(_of_batch(theirs, tensor, first), embeddings, layer, activation)
-    size = f"input {image.name!r}: {image.layout}, {pixels.channels}, {image.height}x{image.width}"
-    lines = (size, f"embedding: {chosen.description}", f"batch: {batch}" if batch else "", *notes)
-    return Wrapped(_file(whole, embeddings.shape[1]), layer, tuple(line for line in lines if line))
+    return whole, embeddings, (f"embedding: {chosen.description}", f"batch: {batch}" if batch else "")
 
 
 def _file(whole: onnx.ModelProto, dim: int) -> bytes:
