@@ -169,7 +169,7 @@ oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare the accuracy estim
 finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (several GB) and test it
 	@.venv/bin/pytest -s --finetune tests/integration/training/test_finetune.py tests/e2e/test_finetune.py
 
-trainer-command: prepared ## run programs of Trainer=command on a stack of their own
+trainer-command: prepared $(ENVS)/finetune/.installed ## run programs of Trainer=command on a stack of their own
 	@.venv/bin/pytest -s --trainer-command tests/e2e/test_command.py
 
 test-browser: prepared $(ENVS)/browser/.installed ## test the page of `octospoon ui` in Chromium, which must be installed; ARGS=pytest options
