@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -22,7 +22,20 @@ BYTES = 300_000_000
 SECONDS = 30.0
 _COLUMNS = 5
 _SIDE, _GAP, _LINE, _SIZE = 160, 10, 15, 12
+_WHOLE = "squash"
 _FRAMES = {True: "#c62828", False: "#9e9e9e"}
+
+
+class Frame(NamedTuple):
+    """A box on an image.
+
+    Attributes:
+        box: x1, y1, x2, y2, as shares of the image.
+        colour: of its line.
+    """
+
+    box: tuple[float, float, float, float]
+    colour: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +47,14 @@ class Tile:
         etag: ETag of the bytes to show.
         lines: text between the image and its key.
         marked: whether it gets a red frame.
+        frames: boxes to draw; an image with boxes is shown whole.
     """
 
     key: str
     etag: str
     lines: tuple[str, ...]
     marked: bool = False
+    frames: tuple[Frame, ...] = ()
 
 
 class Thumbnails:
@@ -65,8 +80,14 @@ class Thumbnails:
         self._monotonic = monotonic
         self._end = monotonic() + seconds
 
-    def read(self, key: str, etag: str) -> Image.Image | str:
-        """Return an image of _SIDE × _SIDE pixels, or the reason why it cannot be shown."""
+    def read(self, key: str, etag: str, *, whole: bool = False) -> Image.Image | str:
+        """Return an image of _SIDE × _SIDE pixels, or the reason why it cannot be shown.
+
+        Args:
+            key: object key.
+            etag: of the bytes to show.
+            whole: whether to show the whole image, whatever the model sees.
+        """
         if self._left <= 0:
             return "not read: too many bytes"
         if self._monotonic() > self._end:
@@ -76,7 +97,7 @@ class Thumbnails:
             self._left -= len(stored.data)
             if not stored.matches(etag):
                 return "changed since"
-            return Image.fromarray(decode(stored.data, _SIDE, _SIDE, self._resize))
+            return Image.fromarray(decode(stored.data, _SIDE, _SIDE, _WHOLE if whole else self._resize))
         except BadImage as error:
             return error.reason
         except OctospoonError as error:
@@ -101,8 +122,12 @@ def draw(path: Path, title: str, tiles: Sequence[Tile], thumbnails: Thumbnails) 
     for i, tile in enumerate(shown):
         row, column = divmod(i, columns)
         corner = (_GAP + column * (_SIDE + _GAP), 2 * _GAP + _LINE + row * cell)
-        _draw_tile(sheet, pen, font, tile, thumbnails.read(tile.key, tile.etag), corner)
+        _draw_tile(sheet, pen, font, tile, _shown(tile, thumbnails), corner)
     sheet.save(path)
+
+
+def _shown(tile: Tile, thumbnails: Thumbnails) -> Image.Image | str:
+    return thumbnails.read(tile.key, tile.etag, whole=bool(tile.frames))
 
 
 def _draw_tile(
@@ -120,6 +145,9 @@ def _draw_tile(
         pen.text((left + _GAP, top + _SIDE // 2), _cut(image, font, _SIDE - 2 * _GAP), "black", font)
     else:
         sheet.paste(image, corner)
+        for frame in tile.frames:
+            x1, y1, x2, y2 = (round(share * (_SIDE - 1)) for share in frame.box)
+            pen.rectangle((left + x1, top + y1, left + x2, top + y2), outline=frame.colour, width=2)
     pen.rectangle(box, outline=_FRAMES[tile.marked], width=3 if tile.marked else 1)
     # a long key is cut at its beginning, because its end differs more
     lines = (*(_cut(line, font, _SIDE) for line in tile.lines), _cut(tile.key[::-1], font, _SIDE)[::-1])

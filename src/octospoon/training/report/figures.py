@@ -53,7 +53,7 @@ class Figures:
         with _logged("the sheet of mistakes"):
             title = "audit share" if len(audit) else "training labels, cross-validated"
             part, answers = dataset.part(audit=len(audit) > 0), audit if len(audit) else held_out
-            known = np.flatnonzero(np.isfinite(answers).all(axis=1))
+            known = np.flatnonzero(np.isfinite(answers.reshape(len(answers), -1)).all(axis=1))
             if len(known):
                 images = [part.images[i] for i in known]
                 mistakes = REPORTS[self._ports.task_type.name].mistakes

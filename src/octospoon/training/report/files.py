@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
-
+    from octospoon.domain.evaluation.gate import Targets
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.training.evaluation.gate import Judged
 
@@ -25,7 +24,7 @@ def write_files(
     folder: Path,
     classes: Sequence[str],
     images: Sequence[LabelledImage],
-    audit_labels: npt.NDArray[np.int64],
+    audit_labels: Targets,
     judged: Judged,
     task_type: str,
 ) -> None:
@@ -33,14 +32,14 @@ def write_files(
 
     They are ``snapshot.jsonl`` (it reproduces the training data) and ``decision.json`` (the gate's decision
     and reasons). With audit labels, ``evaluation.json`` (every metric with its interval), ``classes.csv`` and
-    ``evaluation.png`` are added. So is ``confusion.json`` for one class per image, or ``thresholds.csv`` for
-    several.
+    ``evaluation.png`` are added. So is ``confusion.json`` for one class per image, ``thresholds.csv`` for
+    several, or ``precision_recall.csv`` for boxes.
 
     Args:
         folder: an existing folder.
         classes: C class names.
         images: the labelled images that were used, audit share included.
-        audit_labels: int with N rows, the targets of the task type.
+        audit_labels: the targets of the task type, with N rows.
         judged: the gate's decision and the predictions for these N audit images.
         task_type: its name.
     """
@@ -61,7 +60,7 @@ def _write_evaluation(
     folder: Path,
     classes: Sequence[str],
     judged: Judged,
-    labels: npt.NDArray[np.int64],
+    labels: Targets,
     rule: str,
     task_type: str,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from octospoon.domain.task_types.names import TaskTypeName
-from octospoon.training.report import any_classes, one_class
+from octospoon.training.report import any_classes, boxes, one_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from octospoon.domain.evaluation.gate import Targets
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.training.evaluation.gate import Judged
     from octospoon.training.report.contact_sheet import Tile
@@ -22,23 +23,21 @@ if TYPE_CHECKING:
 class Report(Protocol):
     """Shows the evaluation of one task type."""
 
-    def write_evaluation(
-        self, folder: Path, classes: Sequence[str], judged: Judged, labels: npt.NDArray[np.int64]
-    ) -> None:
+    def write_evaluation(self, folder: Path, classes: Sequence[str], judged: Judged, labels: Targets) -> None:
         """Write files about the audit images, beside ``evaluation.json``.
 
         Args:
             folder: an existing folder.
             classes: C class names.
             judged: predictions for N audit images, and their evaluation.
-            labels: int64 with N rows, the targets of the task type.
+            labels: the targets of the task type, with N rows.
         """
 
     def mistakes(
         self,
         classes: Sequence[str],
         images: Sequence[LabelledImage],
-        labels: npt.NDArray[np.int64],
+        labels: Targets,
         answers: npt.NDArray[np.floating],
     ) -> list[Tile]:
         """Return tiles of the images with the highest loss.
@@ -46,13 +45,14 @@ class Report(Protocol):
         Args:
             classes: C class names.
             images: N labelled images.
-            labels: int64 with N rows, the targets of the task type.
-            answers: float [N, C], their probabilities.
+            labels: the targets of the task type, with N rows.
+            answers: float [N, C], their probabilities, or [N, K, 4 + C] with boxes.
         """
 
 
 REPORTS: Mapping[str, Report] = {
     TaskTypeName.CLASSIFICATION: one_class,
     TaskTypeName.MULTILABEL: any_classes,
+    TaskTypeName.DETECTION: boxes,
 }
 """The report of each task type, by its name."""

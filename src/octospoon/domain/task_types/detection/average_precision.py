@@ -51,6 +51,25 @@ def average_precision(
     return result
 
 
+def precision_at_recalls(matches: Matches) -> npt.NDArray[np.float64]:
+    """Return the precision that COCO reads at each of RECALLS at an overlap of one half, float64 [C, 101].
+
+    Its mean is AP50. NaN for a class without objects.
+
+    Args:
+        matches: of N images.
+    """
+    classes = matches.objects.shape[1]
+    result = np.full((classes, len(RECALLS)), np.nan)
+    for label in range(classes):
+        objects = matches.objects[:, label].sum(keepdims=True)
+        rank = np.flatnonzero(matches.hits[matches.classes == label, 0])[np.newaxis] + 1
+        if objects[0]:
+            found = np.arange(1, rank.shape[1] + 1)[np.newaxis]
+            result[label] = _read(found, rank, _fewest(objects), interpolated=True)[0]
+    return result
+
+
 def _of_class(
     copies: npt.NDArray[np.int64],
     hits: npt.NDArray[np.bool_],
@@ -65,25 +84,44 @@ def _of_class(
         objects: int64 [B], > 0, number of objects.
         interpolated: see `average_precision`.
     """
-    result = np.zeros((len(objects), len(THRESHOLDS)))
     total = copies.cumsum(axis=1)
     fewest = _fewest(objects) if interpolated else np.maximum(_fewest(objects), 1)
-    # precision rises at hits only, so no other place can be the best at its recall
-    for at in np.flatnonzero(hits.any(axis=0)):
-        places = np.flatnonzero(hits[:, at])
-        found = copies[:, places].cumsum(axis=1)
-        less = 0.0 if interpolated else 0.5
-        precision = np.maximum(found - less, 0) / (np.maximum(total[:, places] - less, 0) + np.spacing(1))
-        if interpolated:
-            precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        # the first place with enough hits, in one search over all resamples, whose numbers lie apart
-        apart = np.arange(len(objects))[:, np.newaxis] * (int(objects.max(initial=0)) + 1)
-        first = np.searchsorted((found + apart).ravel(), (fewest + apart).ravel())
-        first = first.reshape(fewest.shape) - np.arange(len(objects))[:, np.newaxis] * len(places)
-        reached = fewest <= found[:, -1:]
-        read = np.take_along_axis(precision, np.minimum(first, len(places) - 1), axis=1)
-        result[:, at] = np.where(reached, read, 0.0).mean(axis=1)
+    result = np.empty((len(objects), len(THRESHOLDS)))
+    for at in range(len(THRESHOLDS)):
+        found = copies[:, hits[:, at]].cumsum(axis=1)
+        result[:, at] = _read(found, total[:, hits[:, at]], fewest, interpolated).mean(axis=1)
     return result
+
+
+def _read(
+    found: npt.NDArray[np.int64],
+    ranks: npt.NDArray[np.int64],
+    fewest: npt.NDArray[np.int64],
+    interpolated: bool,
+) -> npt.NDArray[np.float64]:
+    """Return the precision at each of RECALLS, float64 [B, 101]; 0 at recalls that are not reached.
+
+    Precision rises at hits only, so no other place can be the best at its recall.
+
+    Args:
+        found: int64 [B, H], the number of hits up to each hit.
+        ranks: int64 [B, H], the number of detections up to each hit.
+        fewest: int64 [B, 101], the number of hits that each recall needs.
+        interpolated: see `average_precision`.
+    """
+    rows, hits = found.shape
+    if not hits:
+        return np.zeros(fewest.shape)
+    less = 0.0 if interpolated else 0.5
+    precision = np.maximum(found - less, 0) / (np.maximum(ranks - less, 0) + np.spacing(1))
+    if interpolated:
+        precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    # the first place with enough hits, in one search over all rows, whose numbers lie apart
+    row = np.arange(rows)[:, np.newaxis]
+    apart = row * (int(max(found.max(), fewest.max())) + 1)
+    first = np.searchsorted((found + apart).ravel(), (fewest + apart).ravel()).reshape(fewest.shape)
+    read = np.take_along_axis(precision, np.minimum(first - row * hits, hits - 1), axis=1)
+    return np.where(fewest <= found[:, -1:], read, 0.0)
 
 
 def _fewest(objects: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
