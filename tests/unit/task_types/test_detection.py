@@ -178,6 +178,17 @@ def test_merged_scores_are_of_any_and_retired_rows_are_unused() -> None:
     assert retired(rows)[0, 0] == pytest.approx([*CAT[1:], 0.5, 0])
 
 
+def test_merged_classes_keep_the_best_box_of_an_object() -> None:
+    near, next_to_it = moved(CAT, 0.02)._replace(name="owl"), moved(CAT, 0.3)._replace(name="owl")
+    rows = detected((CAT, 0.6), (near, 0.7), (next_to_it, 0.5), (near._replace(name="dog"), 0.9))[np.newaxis]
+
+    merged = DETECTION.translation(HISTORY.merge(["cat", "owl"], "pet", 1.0), CLASSES)(rows)[0]
+
+    assert not merged[0].any(), "the worse of two boxes of one pet"
+    assert merged[1:, 4:] == pytest.approx(np.array([[0, 0.7], [0, 0.5], [0.9, 0]]))
+    assert np.array_equal(merged[1:, :4], rows[0, 1:, :4])
+
+
 @pytest.mark.parametrize("broken", [np.zeros((2, 7)), np.zeros((2, 3, 4)), np.full((1, 1, 7), np.inf)])
 def test_what_is_no_prediction_of_boxes_is_refused(broken: np.ndarray) -> None:
     with pytest.raises(ValueError, match="predictions"):

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from octospoon.domain.task_types.detection.geometry import overlaps
 from octospoon.domain.task_types.detection.predictions import COORDINATES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.labelling import class_translation
+
+OVERLAP = 0.6
+"""Two boxes that overlap more are one object, as in the suppression inside of model files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,9 @@ class Translation:
     def __call__(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Return predictions of the project's classes.
 
-        The score of merged classes is that of any of them, if they are independent. A row whose classes are
-        all retired becomes unused.
+        The score of merged classes is that of any of them, if they are independent. A model suppresses boxes
+        of each class by themselves, so merged classes may have several boxes of one object: the one with the
+        highest score is kept. A row whose classes are all retired becomes unused.
 
         Args:
             probabilities: float [N, K, 4 + B] of the model.
@@ -41,16 +46,39 @@ class Translation:
         """
         if self.columns == tuple(range(len(self.names))):
             return probabilities
-        scores = probabilities[..., COORDINATES:]
+        boxes, scores = probabilities[..., :COORDINATES], probabilities[..., COORDINATES:]
         absent = np.ones((*probabilities.shape[:2], len(self.names)), probabilities.dtype)
         for column, position in enumerate(self.columns):
             if position >= 0:
                 absent[..., position] *= 1 - scores[..., column]
         present = 1 - absent
+        for position in range(len(self.names)):
+            if self.columns.count(position) > 1:
+                for box, score in zip(boxes, present[..., position], strict=True):
+                    score[_suppressed(box, score)] = 0
         used = present.max(axis=2, initial=0, keepdims=True) > 0
-        return np.concatenate([np.where(used, probabilities[..., :COORDINATES], 0), present], axis=2)
+        return np.concatenate([np.where(used, boxes, 0), present], axis=2)
 
 
 def translation(known: class_translation.Translation) -> Translation:
     """Return the translation to the same classes, for the scores of boxes."""
     return Translation(known.names, known.columns)
+
+
+def _suppressed(boxes: npt.NDArray[np.floating], scores: npt.NDArray[np.floating]) -> list[int]:
+    """Return the rows of boxes that a better box of the same class covers.
+
+    Args:
+        boxes: float [K, 4].
+        scores: float [K], of one class; 0 for rows without it.
+    """
+    rows = np.argsort(-scores, kind="stable")[: int((scores > 0).sum())]
+    covers = overlaps(boxes[rows], boxes[rows]) > OVERLAP
+    kept: list[int] = []
+    dropped: list[int] = []
+    for at, row in enumerate(rows.tolist()):
+        if covers[at, kept].any():
+            dropped.append(row)
+        else:
+            kept.append(at)
+    return dropped
