@@ -118,7 +118,7 @@ def _read(
         precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     # the first place with enough hits, in one search over all rows, whose numbers lie apart
     row = np.arange(rows)[:, np.newaxis]
-    apart = row * (int(max(found.max(), fewest.max())) + 1)
+    apart = row * (int(max(found.max(initial=0), fewest.max(initial=0))) + 1)
     first = np.searchsorted((found + apart).ravel(), (fewest + apart).ravel()).reshape(fewest.shape)
     read = np.take_along_axis(precision, np.minimum(first - row * hits, hits - 1), axis=1)
     return np.where(fewest <= found[:, -1:], read, 0.0)

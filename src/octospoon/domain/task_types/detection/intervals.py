@@ -35,42 +35,113 @@ def average_precisions(
     repeated images have no new precision. COCO's average precision is biased upwards, so the centre of the
     interval is the figure without interpolation; see `average_precision`. The interval is symmetric on the
     scale of log-odds, because errors are larger below than above, and it includes the estimate. Student's
-    quantile has the degrees of freedom of a half.
+    quantile has the degrees of freedom of half of the images that have the class.
 
     Args:
         matches: of N images.
         factor: how much larger the variances are than those of N independent labels.
 
     Returns:
-        The estimates; their intervals are infinite for fewer than two images with objects.
+        The estimates; the interval of a class that fewer than two images have is infinite.
     """
-    count = len(matches.objects)
-    values = _figures(average_precision(matches))[0]
-    low, high = _ends(matches, factor) if count > 1 else (np.full_like(values, np.nan),) * 2
-    known = np.isfinite(low)
-    low = np.where(known, np.fmin(low, values), -math.inf)
-    high = np.where(known, np.fmax(high, values), math.inf)
-    ends = zip(values.tolist(), low.tolist(), high.tolist(), strict=True)
-    parts = [Estimate(*numbers, count) for numbers in ends]
-    classes = matches.objects.shape[1]
-    return parts[0], parts[1], tuple(parts[2 : 2 + classes]), tuple(parts[2 + classes :])
+    careful, drawn = _without_interpolation(matches)
+    precision = average_precision(matches)
+    parts = []
+    for figure in (_ap50, _whole):
+        values, centres, halves = (figure(each) for each in (precision, careful, drawn))
+        parts.append(_estimates(values[0], centres[0], halves, matches.objects > 0, factor))
+    (ap50, *of_classes), (whole, *whole_of_classes) = parts
+    return ap50, whole, tuple(of_classes), tuple(whole_of_classes)
 
 
-def _ends(matches: Matches, factor: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the ends of the intervals of `_figures`, each float64 [F]; NaN where nothing is known."""
-    count = len(matches.objects)
-    half = count // 2
-    drawn = _figures(average_precision(matches, _half_samples(count), interpolated=False))
-    known = np.isfinite(drawn).sum(axis=0) > 1
-    spread = np.full(drawn.shape[1], np.nan)
-    spread[known] = np.nanstd(drawn[:, known], axis=0, ddof=1) * math.sqrt(factor * half / (count - half))
-    centre = _figures(average_precision(matches, interpolated=False))[0].clip(_EDGE, 1 - _EDGE)
-    width = _quantile(max(1, half - 1)) * spread / (centre * (1 - centre))
-    odds = np.log(centre / (1 - centre))
-    return _share(odds - width), _share(odds + width)
+def _without_interpolation(matches: Matches) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return average precision of all images, float64 [1, C, T], and of half samples, float64 [S, C, T]."""
+    halves = average_precision(matches, _half_samples(len(matches.objects)), interpolated=False)
+    return average_precision(matches, interpolated=False), halves
 
 
-def _quantile(freedom: int) -> float:
+def _ap50(precision: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return AP50, its mean over the classes and that of each class, float64 [B, 1 + C]."""
+    return np.column_stack([mean_over_classes(precision[..., 0]), precision[..., 0]])
+
+
+def _whole(precision: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return AP50:95, its mean over the classes and that of each class, float64 [B, 1 + C]."""
+    each = precision.mean(axis=2)
+    return np.column_stack([mean_over_classes(each), each])
+
+
+def _estimates(
+    values: npt.NDArray[np.float64],
+    centres: npt.NDArray[np.float64],
+    halves: npt.NDArray[np.float64],
+    there: npt.NDArray[np.bool_],
+    factor: float,
+) -> list[Estimate]:
+    """Return the estimate of the mean over the classes, and of each class.
+
+    Args:
+        values: float64 [1 + C], the figures.
+        centres: float64 [1 + C], the figures without interpolation.
+        halves: float64 [S, 1 + C], the same of half samples.
+        there: bool [N, C], which images have an object of each class.
+        factor: see `average_precisions`.
+    """
+    count = len(there)
+    images = np.concatenate([[there.any(axis=1).sum()], there.sum(axis=0)])
+    spread = _spread(halves, images) * math.sqrt(factor * (count // 2) / max(1, count - count // 2))
+    freedom = np.maximum(images // 2 - 1, 1).astype(np.float64)
+    freedom[0] = _joint_freedom(spread[1:], freedom[1:], float(freedom[0]))
+    # a class that one image has may be anything, and so may its part of the mean
+    single = int((images[1:] == 1).sum())
+    spread[0] = math.hypot(spread[0], math.sqrt(single) * 0.5 / max(1, int((images[1:] > 0).sum())))
+    return [
+        _estimate(*numbers, count)
+        for numbers in zip(values.tolist(), centres.tolist(), spread.tolist(), freedom, images, strict=True)
+    ]
+
+
+def _spread(halves: npt.NDArray[np.float64], images: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the standard deviation of half samples, float64 [1 + C]; NaN for less than two images."""
+    spread = np.full(halves.shape[1], np.nan)
+    known = (images > 1) & (np.isfinite(halves).sum(axis=0) > 1)
+    spread[known] = np.nanstd(halves[:, known], axis=0, ddof=1)
+    return spread
+
+
+def _joint_freedom(
+    spread: npt.NDArray[np.float64], freedom: npt.NDArray[np.float64], otherwise: float
+) -> float:
+    """Return the degrees of freedom of a mean over classes (Satterthwaite 1946, doi 10.2307/3002019).
+
+    Args:
+        spread: float64 [C], standard errors of the classes; NaN for unknown ones.
+        freedom: float64 [C], their degrees of freedom.
+        otherwise: the result if no class shows a variance.
+    """
+    known = np.isfinite(spread)
+    variance = spread[known] ** 2
+    whole = float((variance**2 / freedom[known]).sum())
+    return float(variance.sum()) ** 2 / whole if whole > 0 else otherwise
+
+
+def _estimate(
+    value: float, centre: float, spread: float, freedom: float, images: int, count: int
+) -> Estimate:
+    """Return an estimate with its interval; see `average_precisions`."""
+    if not math.isfinite(spread):
+        return Estimate(value, -math.inf, math.inf, count)
+    middle = min(max(centre, _EDGE), 1 - _EDGE)
+    width = _quantile(freedom) * spread / (middle * (1 - middle))
+    odds = math.log(middle / (1 - middle))
+    low, high = (1 / (1 + math.exp(-end)) for end in (odds - width, odds + width))
+    if not spread:  # all answers are right, or none is, so the sample shows no variance
+        plain = wilson(value * images, images)
+        low, high = min(low, plain.low), max(high, plain.high)
+    return Estimate(value, min(low, value), max(high, value), count)
+
+
+def _quantile(freedom: float) -> float:
     """Return Student's 97.5 % quantile (Abramowitz and Stegun 1964, 26.7.5), to 1 % from 3 degrees."""
     z, shares = _NORMAL, 1.0 / freedom
     first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
@@ -86,21 +157,6 @@ def _half_samples(count: int) -> npt.NDArray[np.int64]:
         order = rng.permutation(count)
         weights[pair, order[:half]] = weights[pair + 1, order[count - half :]] = 1
     return weights
-
-
-def _figures(precision: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return AP50 and AP50:95 over the classes, then AP50 and AP50:95 of each class, float64 [B, 2 + 2 * C].
-
-    Args:
-        precision: float64 [B, C, T].
-    """
-    ap50, whole = precision[..., 0], precision.mean(axis=2)
-    return np.column_stack([mean_over_classes(ap50), mean_over_classes(whole), ap50, whole])
-
-
-def _share(odds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    result: npt.NDArray[np.float64] = 1 / (1 + np.exp(-odds))
-    return result
 
 
 def bootstrap(
