@@ -30,7 +30,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-evaluation bench-heads bench-label-value bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-evaluation bench-heads bench-label-value bench-macro-f1 bench-several-classes bench-load \
 	bench-rescore bench-score bench-select bench-ui screenshots peers image-sets oracle finetune trainer-command test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -162,6 +162,12 @@ bench-heads: .venv/.installed ## compare heads for few labels on every image set
 
 bench-label-value: .venv/.installed ## measure what a label is worth on every image set at hand; ARGS="--seeds 5" JSON=file
 	@.venv/bin/python -m bench.label_value $(ARGS) $(if $(JSON),--json $(JSON))
+
+bench-macro-f1: .venv/.installed ## measure how often the interval of macro F1 contains the truth; ARGS="--repeats 100" JSON=file
+	@.venv/bin/python -m bench.macro_f1 $(ARGS) $(if $(JSON),--json $(JSON))
+
+bench-several-classes: .venv/.installed ## compare margin_diverse with random labels on images with several classes; ARGS="--seeds 5" JSON=file
+	@.venv/bin/python -m bench.several_classes $(ARGS) $(if $(JSON),--json $(JSON))
 
 oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare the accuracy estimator with its authors' package (570 MB)
 	@.venv/bin/pytest -q tests/unit/domain/test_estimators.py tests/integration/domain/test_oracle.py

@@ -3,7 +3,7 @@
 Predictions of seven kinds of models are drawn: classes with these frequencies, recalls and false positives.
 Classes are independent. Run:
 
-    python -m bench.macro_f1 [--repeats 400] [--json FILE]
+    make bench-macro-f1
 """
 
 from __future__ import annotations
