@@ -13,7 +13,7 @@ from octospoon.domain.task_types.classification.metrics import calibration
 from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.ui.boxes import boxes
 from octospoon.usecases.decisions import newest_jobs
-from octospoon.usecases.judge_audit import JudgeAudit
+from octospoon.usecases.judge_audit import MOST, JudgeAudit
 from octospoon.usecases.live_evaluation import EvaluateLive
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def judged(backend: Backend) -> dict[str, Any]:
         **document,
         "version": champion.version,
         "measured": msgspec.to_builtins(evaluate(champion, backend.head(champion))),
+        "sampled": len(images) == MOST,
         "images": [_image(image, task_type, history) for image in images],
         "versions": [_version(each, task_type, history) for each in versions],
         "pairs": [_pair(versions[i], old) for i in range(len(versions)) for old in versions[i + 1 :]],

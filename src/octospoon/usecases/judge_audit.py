@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.labelling.classes import LEAST
+from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.domain.pool.keys import image_id
 from octospoon.usecases.live_evaluation import embedded
 from octospoon.usecases.unseen import Unseen
 
@@ -20,13 +22,17 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.labelling.classes import ClassHistory
-    from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.task_types.task_type import TaskType
     from octospoon.ports.labelling import Labels
     from octospoon.ports.models import TrainingRecords
     from octospoon.ports.pool import PoolRows
     from octospoon.usecases.rescore import Head
+
+
+MOST = 10_000
+"""Audit images that are judged at most: with 1,280 numbers each, their embeddings have 51 MB."""
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +79,23 @@ class JudgeAudit:
     ) -> tuple[list[LabelledImage], list[JudgedVersion]]:
         """Return the N audit images with a stored embedding, and the answers of each version on them.
 
+        Of more than `MOST` audit images, a uniform sample is judged, which is the same each time.
+
         Args:
             pointers: of the versions, all with the backbone of the first.
 
         Raises:
             BadModel: a head, or the record of a version's training, is missing or damaged.
         """
-        audit = [image for image in self.labels.labelled() if image.audit]
-        rows = self.pool.rows([image.key for image in audit])
-        images = [image for image in audit if embedded(image, rows.get(image.key), pointers[0])]
-        embeddings = np.array([rows[image.key].embedding for image in images], np.float32)
+        audit = _sampled([image for image in self.labels.labelled() if image.audit])
+        images, parts = list[LabelledImage](), []
+        for start in range(0, len(audit), _AT_ONCE):
+            some = audit[start : start + _AT_ONCE]
+            rows = self.pool.rows([image.key for image in some])
+            usable = [image for image in some if embedded(image, rows.get(image.key), pointers[0])]
+            images += usable
+            parts += [np.array([rows[image.key].embedding for image in usable], np.float32)] if usable else []
+        embeddings = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
         return images, [self._judged(pointer, images, embeddings) for pointer in pointers]
 
     def _judged(
@@ -104,3 +117,11 @@ class JudgeAudit:
             for i, guess in zip(at.tolist(), self.task_type.predicted(answers, names), strict=True):
                 predicted[i] = guess.label
         return JudgedVersion(pointer.version, judged, tuple(predicted), confidence, right)
+
+
+def _sampled(audit: list[LabelledImage]) -> list[LabelledImage]:
+    """Return at most `MOST` images in their order; the hashes in their ids choose uniformly."""
+    if len(audit) <= MOST:
+        return audit
+    chosen = sorted(range(len(audit)), key=lambda i: image_id(audit[i].key, audit[i].etag))[:MOST]
+    return [audit[i] for i in sorted(chosen)]

@@ -14,6 +14,7 @@ from octospoon.domain.errors import BadModel
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.ui import judging
 from octospoon.ui.pages import Pages
+from octospoon.usecases import judge_audit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +78,22 @@ def test_a_version_of_another_backbone_is_not_compared(fake: PageWorld) -> None:
     fake.world.champions.versions[3] = other
     versions = judging.judged(fake.backend())["versions"]
     assert [each["version"] for each in versions] == [2, 1]
+
+
+def test_many_audit_images_are_sampled_alike(fake: PageWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = judging.judged(fake.backend())
+    assert not whole["sampled"]
+    monkeypatch.setattr(judge_audit, "_AT_ONCE", 7)
+    assert judging.judged(fake.backend()) == whole
+    monkeypatch.setattr(judge_audit, "MOST", 20)
+    monkeypatch.setattr(judging, "MOST", 20)
+    some = judging.judged(fake.backend())
+    assert some["sampled"]
+    at = [whole["images"].index(image) for image in some["images"]]
+    assert len(at) == 20
+    assert at == sorted(at) != list(range(20))
+    assert some["versions"][0]["right"] == [whole["versions"][0]["right"][i] for i in at]
+    assert judging.judged(fake.backend()) == some
 
 
 def test_calibration_counts_every_judged_image(fake: PageWorld) -> None:

@@ -83,6 +83,7 @@
     const rows = images.map((image, i) => ({ ...image, predicted: now.predicted[i], confidence: now.confidence[i], right: now.right[i], ...parts(image, now.parts && now.parts[i]) })).filter((each) => each.right !== null);
     if (!rows.length) return [section("Audit images", o.note("No image of the audit share has a label that this version can be judged by. Label a batch: a part of each is drawn at random for this."))];
     return [
+      document.sampled ? o.note(`There are more audit images. What follows shows a uniform sample of ${images.length.toLocaleString("en")}.`) : null,
       pair(calibration(document.calibration, document.task_type !== "classification"), confusion(document, rows, query)),
       mistakes(rows), differences(document, query)];
   }
