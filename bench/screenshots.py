@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PARAMETERS = {"RankTriggers": "schedule", "FirstBatchSize": "50", "BatchSize": "50", "ControlShare": "0.2"}
 WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
-TALLEST = 1900
+TALLEST = 1500
 """Pixels of a wide screenshot at most; a longer view is cut."""
-QUALITY = 82
+QUALITY = 72
 BROKEN = {"broken/report.png": b"not an image", "broken/empty.jpg": b""}
 VIEWS = ("map", "batch", "next", "image", "model", "watch")
 READY = {

@@ -76,8 +76,8 @@
 
   /** Return particulars with the addresses that the story itself has as links; a label may look like one. */
   function linked(text, trace) {
-    const addresses = new Map(trace.trainings.filter((each) => each.run).map((each) => [each.run, "run in MLflow"]));
-    if (trace.export) addresses.set(trace.export.address, "task in Label Studio");
+    const addresses = new Map(trace.trainings.filter((each) => each.run).map((each) => [each.run, "in MLflow"]));
+    if (trace.export) addresses.set(trace.export.address, "in Label Studio");
     for (const [address, name] of addresses) {
       const at = /^https?:\/\//.test(address) ? text.indexOf(address) : -1;
       if (at >= 0) return [text.slice(0, at), o.h("a", { href: address, rel: "noreferrer" }, name), text.slice(at + address.length)];
