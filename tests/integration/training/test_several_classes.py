@@ -19,11 +19,14 @@ from octospoon.cli.datasets import digits
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.model_spec import SIGMOID, SOFTMAX
 from octospoon.domain.task_types.multilabel import MULTILABEL, metrics
+from octospoon.domain.training.backbone_change import BackboneChange, Candidate
 from octospoon.training.finetune.trainer import FineTuner
 from octospoon.training.head.fit import fit_head
+from octospoon.training.head.requested_backbone import RequestedBackbone
 from octospoon.training.head.trainer import train_head
 from octospoon.training.job.run import Outcome, run
 from octospoon.training.model import model_file
+from octospoon.training.model import starter as scattering
 from octospoon.usecases.live_evaluation import EvaluateLive
 
 if TYPE_CHECKING:
@@ -153,6 +156,22 @@ def test_a_successor_is_compared_by_macro_f1(trained, trainer, outcome, reason):
 
     assert run(SECOND, replace(made.ports, trainer=trainer)) is outcome
     assert reason in made.registry.tags[2]["octospoon.reasons"]
+
+
+def test_a_requested_backbone_learns_several_classes(trained):
+    made = trained.copied()
+    backbone = scattering.build(shrink=2)
+    model = model_file.assemble(backbone, None, model_file.backbone_spec(backbone, "squash"))
+    candidate = Candidate("another", made.champions.put_model(model, None)[0], model_file.sha256(backbone))
+    made.control.change_backbone(BackboneChange(candidate, made.champions.current))
+    trainer = RequestedBackbone(made.images, made.champions, candidate, MULTILABEL)
+    made.launch(SECOND)
+
+    outcome = run(SECOND, replace(made.ports, trainer=trainer, candidate=candidate))
+
+    assert outcome is Outcome.PROMOTED, made.control.state().reason
+    spec = model_file.read_spec(made.champions.files[made.champions.current.sha256])
+    assert (spec.activation, spec.backbone) == (SIGMOID, candidate.backbone)
 
 
 def test_fine_tuning_refuses_several_classes_by_name():
