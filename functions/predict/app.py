@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from octospoon.adapters.label_studio import ml_backend
 from octospoon.domain.errors import OctospoonError, Unauthorized
 from octospoon.domain.model_spec import version_name
+from octospoon.domain.task_types.detection.label import Boxes
 from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.runtime import questions, rest
 from octospoon.runtime.observability import count, make_logger, make_metrics
@@ -94,18 +95,25 @@ def _prediction(question: Question, seconds_left: SecondsLeft) -> Answer:
 
 
 def _body(answer: Answer, predicted: Predicted) -> Json:
-    kind = use_case().task_type
-    several = (
-        {} if kind.name == TaskTypeName.CLASSIFICATION else {"labels": kind.labels.classes(predicted.label)}
-    )
     return {
         "classes": answer.classes,
-        "probabilities": answer.probabilities,
-        "label": predicted.label,
-        **several,
+        **_seen(answer, predicted),
         "confidence": predicted.confidence,
         "model_version": answer.model_version,
     }
+
+
+def _seen(answer: Answer, predicted: Predicted) -> Json:
+    """Return what the model sees, in the form of the task type."""
+    kind = use_case().task_type
+    if kind.name == TaskTypeName.DETECTION:
+        drawn = zip(Boxes().read(predicted.label), predicted.scores, strict=True)
+        boxes = [{"class": box.name, "box": box[1:], "score": round(score, 6)} for box, score in drawn]
+        return {"boxes": boxes, "label": predicted.label, "labels": kind.labels.classes(predicted.label)}
+    several = (
+        {} if kind.name == TaskTypeName.CLASSIFICATION else {"labels": kind.labels.classes(predicted.label)}
+    )
+    return {"probabilities": answer.probabilities, "label": predicted.label, **several}
 
 
 def _tasks(body: bytes, seconds_left: SecondsLeft) -> Json:

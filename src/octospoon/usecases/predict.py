@@ -34,8 +34,8 @@ class Answer:
     Attributes:
         model_version: of the model.
         classes: C class names; none from a cold-start model, which only embeds.
-        probabilities: C shares in the order of the classes, to six digits.
-        predicted: the label that these shares mean; None without classes.
+        probabilities: C shares in the order of the classes, to six digits; none from a detector.
+        predicted: the label that the prediction means; None without classes.
         key: object key under which the image was added to the pool; empty if it was not added.
     """
 
@@ -87,9 +87,11 @@ class PredictImages:
         translated = self.task_type.translation(self.history(), scorer.spec.classes)
         names, shares, predicted = translated.names, (), None
         if given is not None and names:
-            exact = translated(given[np.newaxis])[0].astype(np.float64).tolist()
-            shares = tuple(round(share, _DIGITS) for share in exact)
-            (predicted,) = self.task_type.predicted(np.array([shares]), names)
+            exact = translated(given[np.newaxis])
+            if exact.ndim == 2:
+                shares = tuple(round(share, _DIGITS) for share in exact[0].astype(np.float64).tolist())
+                exact = np.array([shares])
+            (predicted,) = self.task_type.predicted(exact, names)
         key = self.inbox.add(data) if add else ""
         return Answer(prediction.model_version, names, shares, predicted, key)
 

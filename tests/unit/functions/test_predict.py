@@ -27,6 +27,7 @@ from octospoon.domain.model_spec import ModelSpec
 from octospoon.domain.pool.images import ImageBytes, Prediction
 from octospoon.domain.pool.source import ImagesSource
 from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.runtime import rest
 from octospoon.runtime.wiring import predict as wiring
@@ -180,6 +181,27 @@ def test_every_likely_class_is_named(
     assert (status, answer["probabilities"]) == (200, shares)
     assert (answer["label"], answer["labels"]) == (label, names)
     assert answer["confidence"] == pytest.approx(confidence)
+
+
+def test_boxes_have_classes_places_and_scores(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Detector(LightScorer):
+        def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
+            rows = np.zeros((3, 4 + len(self.spec.classes)), np.float32)
+            rows[0, :5], rows[1, :6] = [0.25, 0.5, 0.75, 1, 0.875], [0, 0, 0.5, 0.5, 0, 0.25]
+            return [Prediction(7, "b" * 64, np.zeros(1, np.float32), rows)]
+
+    use_case = replace(world.module.use_case(), task_type=DETECTION)
+    monkeypatch.setattr(world.module, "use_case", lambda: use_case)
+    world.model = Detector
+    name = Detector.spec.classes[0]
+
+    status, answer = world.ask(body=LIGHT)
+
+    assert status == 200
+    assert answer["boxes"] == [{"class": name, "box": [0.25, 0.5, 0.75, 1.0], "score": 0.875}]
+    assert (answer["label"], answer["labels"]) == (f'[["{name}",0.25,0.5,0.75,1.0]]', [name])
+    assert answer["confidence"] == pytest.approx(0.875 * 0.75)
+    assert "probabilities" not in answer
 
 
 # -- one image ------------------------------------------------------------------------------------
