@@ -77,6 +77,17 @@ def test_ties_are_resolved_alike_each_time(seed):
     run(boxes, scores, Rules(most=20, candidates=60))
 
 
+def test_boxes_that_are_suppressed_already_all_stay():
+    boxes, scores = crowd(np.random.default_rng(5), 2, 60, 3)
+
+    _, kept = run(boxes, scores, Rules(overlap=1, floor=0.2))
+
+    assert (kept > 0).sum() == sum(
+        ((score > np.float32(0.2)) & (box[:2] < box[2:]).all()).sum()
+        for box, score in zip(np.clip(boxes, 0, 1).reshape(-1, 4), scores.reshape(-1, 3), strict=True)
+    )
+
+
 def test_one_class_suppresses_nothing_of_another():
     same = [0.1, 0.1, 0.5, 0.5]
 

@@ -30,7 +30,10 @@ Size = Annotated[
 ]
 Resize = Annotated[
     ResizeRule | None,
-    typer.Option(help="How an image of another shape fits (default: cover).", rich_help_panel=_PANEL),
+    typer.Option(
+        help="How an image of another shape fits (default: cover; for a detector its exporter's rule).",
+        rich_help_panel=_PANEL,
+    ),
 ]
 Range = Annotated[
     WhiteValue, typer.Option("--range", help="Value of white, before mean and std.", rich_help_panel=_PANEL)

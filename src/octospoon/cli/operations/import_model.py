@@ -18,6 +18,7 @@ from octospoon.cli.operations.trainer_environment import in_trainer
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.gate import Rules
 from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.pool.boxes import CORNERS
 from octospoon.training.model import check_import
 from octospoon.training.model.model_file import extract_backbone
 from octospoon.training.model.optimize import cold_start
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from octospoon.training.model.check_import import Imported, Options
 
 _SIDE = 512
+_SEEN = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,11 @@ def import_model(deployment: Deployment, file: Path, options: Options, image: Pa
         NotConfigured: no MLflow server is named, and the model has classes.
     """
     model, prediction, seconds = _checked(file, options, deployment.class_record().read(), image)
+    if model.spec.boxes:
+        raise BadRequest(
+            "the file is a detector, and the deployment's labels are no boxes: add --to OUT.onnx to write "
+            "the wrapped detector into a file"
+        )
     _check_place(deployment, model)
     pointer = _served(deployment, model, file.name)
     return Done(pointer, model, prediction, seconds)
@@ -135,8 +142,11 @@ def _checked(
 
 def _guess(spec: ModelSpec, prediction: Prediction) -> str:
     assert prediction.probabilities is not None  # noqa: S101  asked of models with classes alone
-    best = int(prediction.probabilities.argmax())
-    return f"the image is {spec.classes[best]} ({prediction.probabilities[best]:.1%})"
+    if spec.boxes:
+        best = prediction.probabilities[:, CORNERS:].max(axis=1)
+        return f"the image has {int((best >= _SEEN).sum())} boxes with a score from {_SEEN:g} on"
+    top = int(prediction.probabilities.argmax())
+    return f"the image is {spec.classes[top]} ({prediction.probabilities[top]:.1%})"
 
 
 def _check_place(deployment: Deployment, model: Imported) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +15,12 @@ from octospoon.training.graph import onnx_graph
 from octospoon.training.graph.constants import Constants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
+EMBEDDINGS = {EMBEDDING: (-1,)}
+"""The output of a backbone, and the shape of its value for one image."""
 OURS = "octospoon_input/"
 """Prefix of every name that is added to an imported graph."""
 _SCAN_SINCE, _CONVERTED_TO = 9, 13
@@ -37,16 +40,20 @@ def sample(height: int, width: int, count: int = _TRIED) -> npt.NDArray[np.uint8
 
 
 def of_any_size(
-    whole: onnx.ModelProto, batch: int, images: npt.NDArray[np.uint8]
+    whole: onnx.ModelProto,
+    batch: int,
+    images: npt.NDArray[np.uint8],
+    outputs: Mapping[str, Sequence[int]] = EMBEDDINGS,
 ) -> tuple[onnx.ModelProto, npt.NDArray[np.float32], str]:
     """Return a backbone that accepts any batch size.
 
-    The result is checked: each image has the embedding that the original graph gives it.
+    The result is checked: each image has the outputs that the original graph gives it.
 
     Args:
-        whole: the graph, which maps INPUT to EMBEDDING and runs on `batch` images at a time.
+        whole: the graph, which maps INPUT to the outputs and runs on `batch` images at a time.
         batch: the batch size that the file fixes; 0 if it fixes none.
         images: test images, uint8 [N, H, W, 3].
+        outputs: names of the outputs, the embedding first, with the shape of the value for one image.
 
     Returns:
         The backbone, the embeddings of the test images (float32 [N, D]), and a description of the change,
@@ -55,43 +62,53 @@ def of_any_size(
     Raises:
         BadModel: the graph works only with its own batch size.
     """
-    truth = _as_exported(whole, max(1, batch), images)
-    if batch == 0 and _rows(whole, images) == len(truth):
+    truth = _as_exported(whole, max(1, batch), images, list(outputs))
+    embeddings = truth[0]
+    if batch == 0 and _rows(whole, images) == len(embeddings):
         # the check after every import refuses a model whose embeddings depend on the rest of the batch
-        return whole, truth, ""
-    for made, what in _candidates(whole, max(1, batch)):
-        if _agrees(made, images, truth):
-            return made, truth, what
+        return whole, embeddings, ""
+    for made, what in _candidates(whole, max(1, batch), outputs):
+        if _agrees(made, images, truth, list(outputs)):
+            return made, embeddings, what
     raise BadModel(
         f"the model works only with a batch size of {max(1, batch)}: export it with a dynamic batch size "
         "(torch.onnx.export: dynamic_axes or dynamic_shapes for axis 0)"
     )
 
 
-def _candidates(whole: onnx.ModelProto, batch: int) -> Iterator[tuple[onnx.ModelProto, str]]:
+def _candidates(
+    whole: onnx.ModelProto, batch: int, outputs: Mapping[str, Sequence[int]]
+) -> Iterator[tuple[onnx.ModelProto, str]]:
     yield whole, "" if batch == 1 else f"its fixed batch size of {batch} was removed"
     yield freed(whole, batch), f"its Reshape nodes for a batch size of {batch} now accept any"
-    if batch == 1 and (scanned := one_by_one(whole)) is not None:
+    if batch == 1 and (scanned := one_by_one(whole, outputs)) is not None:
         yield scanned, "it takes one image at a time, so the images of a batch are processed one by one"
 
 
 def _as_exported(
-    whole: onnx.ModelProto, batch: int, images: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float32]:
-    """Return the embeddings, float32 [N, D], computed in batches of the size that the file fixes."""
+    whole: onnx.ModelProto, batch: int, images: npt.NDArray[np.uint8], names: list[str]
+) -> list[npt.NDArray[np.float32]]:
+    """Return the outputs, each float32 [N, .], computed in batches of the size that the file fixes."""
     parts = []
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
         filled = part[np.arange(batch) % len(part)]
-        outputs = onnx_graph.run(whole, {INPUT: filled}, EMBEDDING)
-        if len(outputs) != batch:
-            raise BadModel(
-                f"the model returns shape {list(outputs.shape)} for {batch} images: export it with a dynamic "
-                "batch size"
-            )
-        parts.append(outputs[: len(part)])
-    joined: npt.NDArray[np.float32] = np.concatenate(parts)
-    return joined
+        outputs = onnx_graph.run_all(whole, {INPUT: filled}, names)
+        for output in outputs:
+            if len(output) != batch:
+                raise BadModel(
+                    f"the model returns shape {list(output.shape)} for {batch} images: export it with a "
+                    "dynamic batch size"
+                )
+        parts.append([_flat(output)[: len(part)] for output in outputs])
+    return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+
+def _flat(output: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return an output as float32 [N, .]."""
+    # boxes are sorted: rounding may change the order of those with equal scores
+    flat = np.sort(output, axis=1) if output.ndim == 3 else output
+    return flat.reshape(len(output), math.prod(output.shape[1:]))
 
 
 def _rows(model: onnx.ModelProto, images: npt.NDArray[np.uint8]) -> int:
@@ -101,13 +118,21 @@ def _rows(model: onnx.ModelProto, images: npt.NDArray[np.uint8]) -> int:
         return -1
 
 
-def _agrees(model: onnx.ModelProto, images: npt.NDArray[np.uint8], truth: npt.NDArray[np.float32]) -> bool:
+def _agrees(
+    model: onnx.ModelProto,
+    images: npt.NDArray[np.uint8],
+    truth: list[npt.NDArray[np.float32]],
+    names: list[str],
+) -> bool:
     try:
-        together = onnx_graph.run(model, {INPUT: images}, EMBEDDING)
-        alone = onnx_graph.run(model, {INPUT: images[:1]}, EMBEDDING)
+        together = onnx_graph.run_all(model, {INPUT: images}, names)
+        alone = onnx_graph.run_all(model, {INPUT: images[:1]}, names)
     except BadModel:
         return False
-    return same(together, truth) and same(alone, truth[:1], truth)
+    return all(
+        same(_flat(whole), expected) and same(_flat(one), expected[:1], expected)
+        for whole, one, expected in zip(together, alone, truth, strict=True)
+    )
 
 
 def same(
@@ -155,8 +180,15 @@ def freed(whole: onnx.ModelProto, batch: int) -> onnx.ModelProto:
     return made
 
 
-def one_by_one(whole: onnx.ModelProto) -> onnx.ModelProto | None:
-    """Return the model inside a Scan over the images, or None if its opset is too old to convert."""
+def one_by_one(
+    whole: onnx.ModelProto, outputs: Mapping[str, Sequence[int]] = EMBEDDINGS
+) -> onnx.ModelProto | None:
+    """Return the model inside a Scan over the images, or None if its opset is too old to convert.
+
+    Args:
+        whole: maps INPUT to the outputs, for one image at a time.
+        outputs: names of the outputs, with the shape of the value for one image.
+    """
     model = _newer(whole)
     if model is None:
         return None
@@ -164,16 +196,20 @@ def one_by_one(whole: onnx.ModelProto) -> onnx.ModelProto | None:
     made.CopyFrom(model)
     image = made.graph.input[0]
     _, height, width, _ = onnx_graph.shape(image) or [0, 0, 0, 0]
-    shapes = {"one": [1, height, width, 3], "row": [-1]}
+    shapes: dict[str, Sequence[int]] = {"one": [1, height, width, 3]}
+    shapes |= {_row(name): shape for name, shape in outputs.items()}
     body = helper.make_graph(
         [
             helper.make_node("Reshape", [f"{OURS}picture", f"{OURS}one"], [f"{OURS}batch"], f"{OURS}batch"),
             *_reading(made.graph, INPUT, f"{OURS}batch"),
-            helper.make_node("Reshape", [EMBEDDING, f"{OURS}row"], [f"{OURS}answer"], f"{OURS}answer"),
+            *(
+                helper.make_node("Reshape", [name, OURS + _row(name)], [_answer(name)], _answer(name))
+                for name in outputs
+            ),
         ],
         "one_picture",
         [helper.make_tensor_value_info(f"{OURS}picture", TensorProto.UINT8, [height, width, 3])],
-        [helper.make_tensor_value_info(f"{OURS}answer", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info(_answer(name), TensorProto.FLOAT, None) for name in outputs],
         [
             *made.graph.initializer,
             *(numpy_helper.from_array(np.array(value), OURS + name) for name, value in shapes.items()),
@@ -181,9 +217,18 @@ def one_by_one(whole: onnx.ModelProto) -> onnx.ModelProto | None:
     )
     del made.graph.node[:], made.graph.initializer[:]
     made.graph.node.append(
-        helper.make_node("Scan", [INPUT], [EMBEDDING], f"{OURS}scan", body=body, num_scan_inputs=1)
+        helper.make_node("Scan", [INPUT], list(outputs), f"{OURS}scan", body=body, num_scan_inputs=1)
     )
     return made
+
+
+def _answer(name: str) -> str:
+    # a file that is imported again must have the same bytes: these names stay as they were
+    return f"{OURS}answer" if name == EMBEDDING else f"{OURS}answer_{name}"
+
+
+def _row(name: str) -> str:
+    return "row" if name == EMBEDDING else f"row_{name}"
 
 
 def _reading(graph: onnx.GraphProto, old: str, new: str) -> list[onnx.NodeProto]:

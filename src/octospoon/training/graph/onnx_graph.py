@@ -181,10 +181,15 @@ def shape(value: onnx.ValueInfoProto) -> list[int] | None:
 
 def run(model: onnx.ModelProto, feed: dict[str, npt.NDArray[Any]], output: str) -> npt.NDArray[Any]:
     """Run a model and return one output; raises BadModel if it cannot be loaded or fails."""
+    return run_all(model, feed, [output])[0]
+
+
+def run_all(
+    model: onnx.ModelProto, feed: dict[str, npt.NDArray[Any]], outputs: list[str]
+) -> list[npt.NDArray[Any]]:
+    """Run a model and return some outputs; raises BadModel if it cannot be loaded or fails."""
     try:
         data = model.SerializeToString()
     except ValueError as error:  # protobuf cannot write more than 2 GB
         raise BadModel("the model is larger than 2 GB: use a smaller model") from error
-    session = open_session(data)
-    values: npt.NDArray[Any] = run_session(session, [output], feed)[0]
-    return values
+    return run_session(open_session(data), outputs, feed)

@@ -11,12 +11,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from octospoon.domain.errors import BadModel, BadRequest
-from octospoon.domain.model_spec import EMBEDDING, LAYOUTS, TOKENS
+from octospoon.domain.model_spec import EMBEDDING, INPUT, LAYOUTS, TOKENS
 from octospoon.training.graph import layout, onnx_graph
 from octospoon.training.graph.batching import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
 
     from octospoon.training.graph.constants import Constants
 
@@ -106,8 +108,15 @@ def _maps(model: onnx.ModelProto, constants: Constants, tensor: str, shown: str,
     return Pooling("maps", f"the mean over height and width of {shown} ({', '.join(order)})", axis)
 
 
-def ended(model: onnx.ModelProto, tensor: str, pooling: Pooling) -> onnx.ModelProto:
-    """Return the model with the embedding as its only output, without unused nodes."""
+def ended(model: onnx.ModelProto, tensor: str, pooling: Pooling, also: Sequence[str] = ()) -> onnx.ModelProto:
+    """Return the model with the embedding as its first output, without unused nodes.
+
+    Args:
+        model: the graph that computes the tensor.
+        tensor: the name of the tensor.
+        pooling: how it becomes the embedding.
+        also: names of float32 tensors that become further outputs.
+    """
     made = onnx.ModelProto()
     made.CopyFrom(model)
     steps = list(_steps(pooling))
@@ -123,9 +132,24 @@ def ended(model: onnx.ModelProto, tensor: str, pooling: Pooling) -> onnx.ModelPr
         made.graph.node.append(helper.make_node(op, inputs, [output], name, **attributes))
         last = output
     del made.graph.output[:]
-    made.graph.output.append(helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, None))
+    for name in (EMBEDDING, *also):
+        made.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     onnx_graph.prune(made.graph)
     return made
+
+
+def values_of(model: onnx.ModelProto, tensor: str, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return the values of a tensor for uint8 [N, H, W, 3], one batch of the model's own size.
+
+    Raises:
+        BadModel: a value is not finite.
+    """
+    whole = ended(model, tensor, AS_IT_IS)
+    values: npt.NDArray[np.float32] = onnx_graph.run(whole, {INPUT: images}, EMBEDDING)
+    if not np.isfinite(values).all():
+        name = tensor.removeprefix(onnx_graph.THEIRS)
+        raise BadModel(f"the tensor {name!r} has NaN or infinite numbers for an image")
+    return values
 
 
 def _steps(pooling: Pooling) -> Iterator[tuple[str, list[int] | None, dict[str, object]]]:

@@ -33,7 +33,8 @@ class Rules:
     Attributes:
         most: number of rows K of the result.
         floor: a score must be above it to count; 0 or more.
-        overlap: a box is removed if its intersection over union with a better box of its class is above it.
+        overlap: a box is removed if its intersection over union with a better box of its class is above it; 1
+            to remove none, for boxes that are suppressed already.
         candidates: number of boxes of an image, by their highest score, that are looked at; at least `most`.
     """
 
@@ -142,6 +143,9 @@ class _Nodes:
 
     def kept(self, boxes: str, scores: str, rules: Rules) -> str:
         """Return the scores [N, P, C], with 0 for the pairs of box and class that are suppressed."""
+        if rules.overlap >= 1:
+            counts = self.add("Greater", [scores, self.number("floor", rules.floor)], "over_floor")
+            return self.add("Where", [counts, scores, self.number("zero", 0)], "kept")
         by_class = self._graph.add("Transpose", [scores], SUPPRESSION + "by_class", perm=[0, 2, 1])
         limits = [
             self.numbers("most", [rules.most]),
@@ -194,6 +198,8 @@ def _of_image(
 def _greedy(boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32], rules: Rules) -> list[int]:
     """Return the places of the boxes float32 [P, 4] that one class keeps, the highest score first."""
     waiting = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > np.float32(rules.floor)]
+    if rules.overlap >= 1:
+        return waiting
     chosen: list[int] = []
     for i in waiting:
         if len(chosen) == rules.most:

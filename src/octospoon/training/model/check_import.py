@@ -12,10 +12,11 @@ import onnx
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.domain.errors import BadModel, BadRequest
-from octospoon.domain.model_spec import EMBEDDING, SCHEMA, SOFTMAX
+from octospoon.domain.model_spec import BOXES_SCHEMA, EMBEDDING, SCHEMA, SOFTMAX
 from octospoon.training.graph import batching
-from octospoon.training.model import model_file, wrap_onnx
+from octospoon.training.model import model_file, wrap_detector, wrap_onnx
 from octospoon.training.model.measure import seconds_per_image
+from octospoon.training.model.wrap_detector import DetectorOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,10 @@ class Options:
         output: name of the output tensor; empty for the only output.
         classes: class names in the order of the model's predictions; empty to use it as a backbone only.
         pool: how feature maps or tokens become an embedding; empty to read it from the graph.
+        first_label: number of a detector's first class where its labels are numbers; None for the exporter's
+            usual one.
+        overlap: intersection over union of two boxes of a class, above which a detector's worse one is
+            removed; None for the usual one.
     """
 
     pixels: wrap_onnx.Pixels
@@ -50,6 +55,8 @@ class Options:
     output: str = ""
     classes: tuple[str, ...] = ()
     pool: str = ""
+    first_label: int | None = None
+    overlap: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +64,9 @@ class Parts:
     """The parts of a model file.
 
     Attributes:
-        backbone: the ONNX file of the backbone.
+        backbone: the ONNX file of the backbone, or of a whole detector.
         resize: its resize rule.
-        classes: class names in the order of the head; empty without a head.
+        classes: class names in the order of the head or of a detector's scores; empty without any.
         weights: float32 [D, C], None without a head.
         bias: float32 [C], None without a head.
         recognised: facts recognised in an imported file, one line each, for people.
@@ -73,6 +80,11 @@ class Parts:
     bias: npt.NDArray[np.float32] | None = None
     recognised: tuple[str, ...] = ()
     activation: str = SOFTMAX
+
+    @property
+    def is_detector(self) -> bool:
+        """Return True if the file predicts boxes; it has classes and no head."""
+        return bool(self.classes) and self.weights is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +120,17 @@ def read(path: Path, options: Options, activation: str = SOFTMAX) -> Parts:
         proto = onnx.load(path)  # with its external data
     except Exception as error:  # protobuf's and the file system's own types
         raise BadModel(f"{path} cannot be read as ONNX: {error}") from error
-    if any(prop.key == "schema" and prop.value == SCHEMA for prop in proto.metadata_props):
+    if any(prop.key == "schema" and prop.value in (SCHEMA, BOXES_SCHEMA) for prop in proto.metadata_props):
         return _own(path, proto, options, activation)
+    if options.classes or not options.output:
+        # with an output and no classes, the features of a detector are wanted as a backbone
+        of_detector = (options.classes, options.output, options.pool, options.first_label, options.overlap)
+        detector = wrap_detector.wrap(proto, DetectorOptions(options.pixels, *of_detector))
+        if detector is not None:
+            resize = options.resize or detector.resize
+            return Parts(detector.file, resize, detector.classes, recognised=detector.recognised)
+    if options.first_label is not None or options.overlap is not None:
+        raise BadRequest("the model is no detector: leave out --first-label and --overlap")
     return _import_plain(proto, options, options.output, activation)
 
 
@@ -121,8 +142,8 @@ def _own(path: Path, proto: onnx.ModelProto, options: Options, activation: str) 
         backbone = model_file.extract_backbone(data)
     except BadModel:  # changed by another program: the embedding is used, the head cannot be recognised
         return _import_plain(proto, replace(options, resize=spec.resize), EMBEDDING, activation)
-    if not spec.has_head:
-        return Parts(backbone, spec.resize)
+    if not spec.has_head or spec.boxes:
+        return Parts(backbone, spec.resize, spec.classes)
     if spec.activation != activation:
         raise BadRequest(
             f"the model ends in {spec.activation}, and the labels of the project need {activation}: it was "
@@ -156,11 +177,15 @@ def fitted(parts: Parts, classes: Sequence[str]) -> Imported:
 
     Args:
         parts: the parts of the model.
-        classes: the project's class names; the columns of the head are put into their order.
+        classes: the project's class names; the columns of the head are put into their order. A detector
+            keeps its own classes.
 
     Raises:
         BadRequest: the model's classes are not those of the project.
     """
+    if parts.is_detector:
+        spec = model_file.detector_spec(parts.backbone, parts.resize, parts.classes)
+        return Imported(model_file.assemble(parts.backbone, None, spec), None, spec, parts.recognised)
     spec = model_file.backbone_spec(parts.backbone, parts.resize)
     if parts.weights is None or parts.bias is None:
         return Imported(model_file.assemble(parts.backbone, None, spec), None, spec, parts.recognised)

@@ -13,11 +13,13 @@ from onnx import TensorProto, helper, numpy_helper
 from octospoon.domain.errors import BadModel
 from octospoon.domain.evaluation.activation import spread
 from octospoon.domain.model_spec import (
+    BOXES,
     EMBEDDING,
     FLOOR,
     HEAD_PREFIX,
     INPUT,
     PROBABILITIES,
+    SCORES,
     SIGMOID,
     SOFTMAX,
     ModelSpec,
@@ -46,6 +48,32 @@ def backbone_spec(backbone: bytes, resize: str) -> ModelSpec:
     if len(image) != 4 or image[3] != 3 or len(embedding) != 2:
         raise BadModel(f"the backbone maps {shapes}: it must map {INPUT} [N, H, W, 3] to {EMBEDDING} [N, D]")
     spec = ModelSpec((), image[1], image[2], embedding[1], resize, sha256(backbone), 0)
+    spec.check()
+    return spec
+
+
+def detector_spec(detector: bytes, resize: str, classes: tuple[str, ...]) -> ModelSpec:
+    """Return the description of a graph that predicts boxes, as version 0, with the sizes from the graph.
+
+    Such a graph is its own backbone: `assemble` makes a model of it without a head.
+
+    Args:
+        detector: an ONNX file with the outputs EMBEDDING, BOXES and SCORES.
+        resize: the resize rule.
+        classes: C class names, in the order of the scores.
+
+    Raises:
+        BadModel: the outputs are not those of the contract, or do not fit the classes.
+    """
+    spec = backbone_spec(detector, resize)
+    shapes = {value.name: _shape(value) for value in onnx.load_from_string(detector).graph.output}
+    boxes, scores = shapes.get(BOXES, []), shapes.get(SCORES, [])
+    if boxes[1:] != [*boxes[1:2], 4] or scores[1:] != [*boxes[1:2], len(classes)]:
+        raise BadModel(
+            f"the detector's outputs are {shapes}: they must be {BOXES} [N, K, 4] and {SCORES} [N, K, "
+            f"{len(classes)}] for the classes {', '.join(classes)}"
+        )
+    spec = replace(spec, classes=classes, boxes=boxes[1])
     spec.check()
     return spec
 
@@ -95,8 +123,8 @@ def assemble(backbone: bytes, head: bytes | None, spec: ModelSpec) -> bytes:
         BadModel: the spec contradicts the files.
     """
     spec.check()
-    if spec.has_head != (head is not None):
-        raise BadModel("a model has classes if and only if it has a head")
+    if (spec.has_head and not spec.boxes) != (head is not None):
+        raise BadModel("a model has classes if and only if it has a head, or predicts boxes")
     model = onnx.load_from_string(backbone)
     if head is not None:
         layer = onnx.load_from_string(head).graph

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from octospoon.domain.errors import BadModel, BadRequest
 from octospoon.domain.evaluation.activation import activated
-from octospoon.domain.model_spec import EMBEDDING, INPUT, SOFTMAX
+from octospoon.domain.model_spec import EMBEDDING, SOFTMAX
 from octospoon.training.graph import batching, onnx_graph, pooling
 from octospoon.training.graph.constants import Constants
 from octospoon.training.graph.last_linear import Linear, last_linear
@@ -74,7 +74,7 @@ def wrap(
     layer = last_linear(theirs, tensor, activation) if head else None
     whole, embeddings, lines = _embedding(theirs, tensor, image, layer, pool, named=bool(output))
     if layer is not None:
-        expected = _of_batch(theirs, tensor, _images(image)[: max(1, image.batch)])
+        expected = pooling.values_of(theirs, tensor, _images(image)[: max(1, image.batch)])
         _check_head(expected, embeddings, layer, activation)
     size = f"input {image.name!r}: {image.layout}, {pixels.channels}, {image.height}x{image.width}"
     told = tuple(line for line in (size, *lines, *notes) if line)
@@ -107,7 +107,7 @@ def _embedding(
     answers = None if layer else Answers(theirs.graph, constants)
     if answers is not None:
         _refuse_operator(answers, tensor)
-    shape = _of_batch(theirs, features, images[: max(1, image.batch)]).shape
+    shape = pooling.values_of(theirs, features, images[: max(1, image.batch)]).shape
     if answers is not None and not named:
         _refuse_shape(answers, tensor, shape)
     chosen = pooling.choose(theirs, constants, features, shape, pool)
@@ -163,15 +163,6 @@ def _classifier(why: str, answers: Answers, tensor: str, itself: str = "") -> st
         f"{proposed} ({why})"
     )
     return f"{advice}; if it is an embedding nevertheless, pass --output {itself!r}" if itself else advice
-
-
-def _of_batch(theirs: onnx.ModelProto, tensor: str, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return the values of a tensor for uint8 [N, H, W, 3], one batch of the model's own size."""
-    whole = pooling.ended(theirs, tensor, pooling.AS_IT_IS)
-    values: npt.NDArray[np.float32] = onnx_graph.run(whole, {INPUT: images}, EMBEDDING)
-    if not np.isfinite(values).all():
-        raise BadModel(f"the tensor {tensor.removeprefix(THEIRS)!r} has NaN or infinite numbers for an image")
-    return values
 
 
 def _check_head(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,25 @@ File = Annotated[
 Classes = Annotated[
     str,
     typer.Option(
-        help="Class names of a classifier, separated by commas, in its own order.", show_default=False
+        help="Class names of a classifier or detector, separated by commas, in its own order.",
+        show_default=False,
+    ),
+]
+FirstLabel = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of a detector's first class in its list of labels, if not the exporter's usual one.",
+        show_default=False,
+    ),
+]
+Overlap = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Of two boxes of a class that overlap by more (intersection over union), the better one is kept "
+        "(default: 0.6). For a detector that does not do so itself.",
+        show_default=False,
     ),
 ]
 TriedImage = Annotated[
@@ -53,6 +72,8 @@ def import_model(
     layout: onnx.Layout = None,
     output: onnx.Output = "",
     pool: onnx.Pool = None,
+    first_label: FirstLabel = None,
+    overlap: Overlap = None,
     image: TriedImage = None,
     to: To = None,
     stack: Stack = None,
@@ -61,13 +82,15 @@ def import_model(
 
     Use it to begin with a backbone or classifier of your own. Where there are images already, `octospoon
     backbone use` changes the backbone. With --to it writes a file that `octospoon init-model --file` takes.
+    A detector is only written with --to.
     """
-    from octospoon.cli.deploy.class_names import class_names
+    from octospoon.cli.deploy.class_names import checked_names
     from octospoon.cli.extras import require
 
     require("models", "octospoon model import")
-    names = class_names(classes, "--classes") if classes else ()
+    names = checked_names(classes, "--classes") if classes else ()
     options = onnx.OnnxOptions(size, resize, white, mean, std, channels, layout, output, pool).read(names)
+    options = replace(options, first_label=first_label, overlap=overlap)
     print_lines(
         _imported(file, options, image, stack) if to is None else _written(file, options, image, to, stack)
     )
