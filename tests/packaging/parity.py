@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from octospoon.domain.framing import Region
+    from octospoon.domain.pool.framing import Region
     from octospoon.domain.pool.images import KnownScore, Prediction, ScoredImage
 
 FOLDER = Path(sys.argv[3])

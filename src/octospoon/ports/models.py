@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.training_record import TrainingRecord
-    from octospoon.domain.framing import Framed, Region
     from octospoon.domain.model_spec import ChampionPointer, ModelSpec
     from octospoon.domain.monitoring.drift import Reference
     from octospoon.domain.monitoring.observations import ModelDecision, Observation
+    from octospoon.domain.pool.framing import Framed, Region
     from octospoon.domain.pool.images import (
         Prediction,
     )

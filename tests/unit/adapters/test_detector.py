@@ -13,8 +13,8 @@ from octospoon.adapters.imaging.decode import GREY, frame
 from octospoon.adapters.onnx.file_reader import read_spec
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.domain.errors import BadModel
-from octospoon.domain.framing import WHOLE, Region
 from octospoon.domain.model_spec import BOXES, EMBEDDING, INPUT, RESIZE_RULES, SCORES, ModelSpec
+from octospoon.domain.pool.framing import WHOLE, Region
 from octospoon.training.graph.builder import Builder
 from octospoon.usecases.scoring.predict_image import predict_image
 

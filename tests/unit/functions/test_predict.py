@@ -37,7 +37,7 @@ from octospoon.usecases.predict import PredictImages
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from octospoon.domain.framing import Framed, Region
+    from octospoon.domain.pool.framing import Framed, Region
 
 # the handler ignores it too; pytest begins each test with filters of its own
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")

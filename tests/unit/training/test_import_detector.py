@@ -25,7 +25,7 @@ from octospoon.adapters.onnx.session import open_session
 from octospoon.cli.main import main
 from octospoon.domain.errors import BadModel, BadRequest
 from octospoon.domain.evaluation.gate import Rules as GateRules
-from octospoon.domain.framing import WHOLE
+from octospoon.domain.pool.framing import WHOLE
 from octospoon.training.graph.preprocessing import Pixels
 from octospoon.training.graph.suppression import Rules, reference
 from octospoon.training.model import check_import

@@ -11,8 +11,8 @@ from fakes.models import FakeChampions
 from fakes.pool import FakeBlindImages
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
-from octospoon.domain.framing import Framed
 from octospoon.domain.model_spec import ChampionPointer, ModelSpec
+from octospoon.domain.pool.framing import Framed
 from octospoon.domain.pool.images import ImageBytes, Prediction
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.task_types.task_type import Predicted
@@ -21,7 +21,7 @@ from octospoon.usecases.predict import SPARE_SECONDS, Answer, PredictImages, ver
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from octospoon.domain.framing import Region
+    from octospoon.domain.pool.framing import Region
 
 PNG_HEADER = b"\x89PNG\r\n\x1a\n"
 

@@ -11,9 +11,9 @@ from fakes.images import FakeImages
 from fakes.pool import FakePool, Row
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
-from octospoon.domain.framing import Framed
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.domain.pool import keys as hashes
+from octospoon.domain.pool.framing import Framed
 from octospoon.domain.pool.images import ImageBytes, ImageRef, Prediction, ScoredImage, State
 from octospoon.usecases.score import ScoreUploads
 from octospoon.usecases.scoring.outcomes import Outcome
@@ -23,7 +23,7 @@ from octospoon.usecases.scoring.rows import ROWS_A_CALL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from octospoon.domain.framing import Region
+    from octospoon.domain.pool.framing import Region
 
 
 class ByteScorer:

@@ -18,8 +18,8 @@ from octospoon.adapters.imaging.image_file import bad, open_image
 from octospoon.adapters.imaging.limits import MAX_DECODED
 from octospoon.adapters.imaging.orientation import SWAPS_AXES
 from octospoon.adapters.imaging.pixels import shrunk
-from octospoon.domain import framing
 from octospoon.domain.errors import OctospoonError
+from octospoon.domain.pool import framing
 from octospoon.usecases.byte_budget import ByteBudget
 
 if TYPE_CHECKING:

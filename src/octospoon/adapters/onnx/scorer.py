@@ -10,9 +10,9 @@ from octospoon.adapters.imaging.decode import frame
 from octospoon.adapters.onnx.outputs import check_boxes, check_probabilities, checked
 from octospoon.adapters.onnx.session import open_session, run_session
 from octospoon.domain.errors import BadModel
-from octospoon.domain.framing import WHOLE
 from octospoon.domain.model_spec import BOXES, EMBEDDING, INPUT, PROBABILITIES, SCORES, ModelSpec
 from octospoon.domain.pool.boxes import placed
+from octospoon.domain.pool.framing import WHOLE
 from octospoon.domain.pool.images import Prediction
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.framing import Framed, Region
+    from octospoon.domain.pool.framing import Framed, Region
 
 
 class OnnxScorer:

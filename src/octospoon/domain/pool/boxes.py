@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.framing import in_upload
+from octospoon.domain.pool.framing import in_upload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from octospoon.domain.framing import Region
+    from octospoon.domain.pool.framing import Region
 
 CORNERS = 4
 """Columns before the scores."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.framing import Framed
     from octospoon.domain.monitoring.drift import Reference
+    from octospoon.domain.pool.framing import Framed
     from octospoon.domain.pool.images import PoolRow
     from octospoon.domain.task_types.evaluator import Evaluator
     from octospoon.ports.images import ImageStore

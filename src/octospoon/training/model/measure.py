@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.errors import BadModel
-from octospoon.domain.framing import WHOLE
+from octospoon.domain.pool.framing import WHOLE
 
 if TYPE_CHECKING:
     import numpy.typing as npt

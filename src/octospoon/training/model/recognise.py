@@ -70,10 +70,7 @@ def recognised(outputs: Outputs, classes: Sequence[str], first_label: int | None
         )
     count = len(classes)
     if lists:
-        first = 1 if first_label is None else first_label
-        return Detector(
-            LISTS, "torchvision", lists, count, True, _in_pixels(outputs[lists[0]]), first_label=first
-        )
+        return _of_lists(outputs, lists, count, first_label)
     if len(single) == 3:
         return _of_one(outputs, single, count, first_label)
     if len(boxes) > 1:
@@ -117,6 +114,11 @@ def _lists(outputs: Outputs) -> tuple[str, ...]:
 def _extra(value: npt.NDArray[np.generic]) -> bool:
     """Return True for a list after an axis of length 1: [1, D, 4] or [1, D]."""
     return value.shape[0] == 1 and ((value.ndim == 2 and value.shape[1] != 4) or value.ndim == 3)
+
+
+def _of_lists(outputs: Outputs, lists: tuple[str, ...], count: int, first_label: int | None) -> Detector:
+    first, pixels = 1 if first_label is None else first_label, _in_pixels(outputs[lists[0]])
+    return Detector(LISTS, "torchvision", lists, count, corners=True, pixels=pixels, first_label=first)
 
 
 def _of_one(outputs: Outputs, shape: tuple[int, ...], count: int, first_label: int | None) -> Detector:

@@ -26,7 +26,7 @@ from octospoon.training.graph.detector import (
     add_raw,
 )
 from octospoon.training.graph.onnx_graph import THEIRS
-from octospoon.training.graph.preprocessing import Pixels, put_pixels_first
+from octospoon.training.graph.preprocessing import Image, Pixels, put_pixels_first
 from octospoon.training.model import check_detector, model_file
 from octospoon.training.model.recognise import named_classes, recognised
 
@@ -93,11 +93,44 @@ def wrap(model: onnx.ModelProto, options: DetectorOptions) -> WrappedDetector | 
     detector = _recognised(theirs, options, classes)
     if detector is None:
         return None
+    rules = _rules(options, detector)
     pixels, resize = _usual(options.pixels, detector)
     theirs = _current(theirs)
     image, notes = put_pixels_first(theirs, pixels)
     images = batching.sample(image.height, image.width, max(_DRAWN, image.batch))
     expected = check_detector.Reference(model, detector, pixels, image.layout)(images)
+    whole, dim, lines = _before_suppression(theirs, detector, options, image, images)
+    graph = Builder()
+    suppression.suppress(graph, RAW_BOXES, RAW_SCORES, rules)
+    _append(whole, graph)
+    _declare(whole, dict.fromkeys((RAW_BOXES, RAW_SCORES, BOXES, SCORES)))
+    check_detector.check(whole, expected, images, rules)
+    _declare(whole, {EMBEDDING: (dim,), BOXES: (rules.most, 4), SCORES: (rules.most, len(classes))})
+    size = f"{image.layout}, {pixels.channels}, {image.height}x{image.width}"
+    told = (
+        f"input {image.name.removesuffix(_BATCH)!r}: {size}",
+        str(detector),
+        f"classes: {', '.join(classes)}",
+        _shown(rules),
+        *lines,
+        *notes,
+    )
+    file = model_file.canonical(whole.SerializeToString())
+    return WrappedDetector(file, classes, resize, tuple(line for line in told if line))
+
+
+def _before_suppression(
+    theirs: onnx.ModelProto,
+    detector: Detector,
+    options: DetectorOptions,
+    image: Image,
+    images: npt.NDArray[np.uint8],
+) -> tuple[onnx.ModelProto, int, tuple[str, str]]:
+    """Return a graph that makes EMBEDDING, RAW_BOXES and RAW_SCORES of any number of images.
+
+    Returns:
+        The graph, the length of the embedding, and what was recognised.
+    """
     tensor, pooled = _embedding(theirs, options, detector, images[: max(1, image.batch)])
     graph = Builder()
     add_raw(graph, detector, THEIRS, (image.height, image.width))
@@ -105,27 +138,8 @@ def wrap(model: onnx.ModelProto, options: DetectorOptions) -> WrappedDetector | 
     ended = pooling.ended(theirs, tensor, pooled, [RAW_BOXES, RAW_SCORES])
     outputs = {EMBEDDING: (-1,), RAW_BOXES: (-1, 4), RAW_SCORES: (-1, detector.classes)}
     whole, embeddings, batch = batching.of_any_size(ended, image.batch, images, outputs)
-    rules = _rules(options, detector)
-    graph = Builder()
-    suppression.suppress(graph, RAW_BOXES, RAW_SCORES, rules)
-    _append(whole, graph)
-    _declare(whole, dict.fromkeys((RAW_BOXES, RAW_SCORES, BOXES, SCORES)))
-    check_detector.check(whole, expected, images, rules)
-    shapes = {EMBEDDING: embeddings.shape[1:], BOXES: (rules.most, 4), SCORES: (rules.most, len(classes))}
-    _declare(whole, shapes)
-    name = image.name.removesuffix(_BATCH)
-    size = f"input {name!r}: {image.layout}, {pixels.channels}, {image.height}x{image.width}"
-    lines = (
-        size,
-        str(detector),
-        f"classes: {', '.join(classes)}",
-        _shown(rules),
-        f"embedding: {pooled.description}",
-        f"batch: {batch}" if batch else "",
-        *notes,
-    )
-    file = model_file.canonical(whole.SerializeToString())
-    return WrappedDetector(file, classes, resize, tuple(line for line in lines if line))
+    lines = (f"embedding: {pooled.description}", f"batch: {batch}" if batch else "")
+    return whole, embeddings.shape[1], lines
 
 
 def _possible(model: onnx.ModelProto) -> bool:

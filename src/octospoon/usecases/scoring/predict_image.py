@@ -9,7 +9,7 @@ import numpy as np
 from octospoon.domain.errors import BadImage, BadModel
 
 if TYPE_CHECKING:
-    from octospoon.domain.framing import Framed
+    from octospoon.domain.pool.framing import Framed
     from octospoon.domain.pool.images import Prediction
     from octospoon.ports.models import Scorer
 
