@@ -30,7 +30,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-evaluation bench-heads bench-label-value bench-macro-f1 bench-several-classes bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks multilabel upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-evaluation bench-heads bench-label-value bench-macro-f1 bench-several-classes bench-load \
 	bench-rescore bench-score bench-select bench-ui screenshots peers image-sets oracle finetune trainer-command test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -38,8 +38,8 @@ TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
 
-demo: prepared ## set up, then run the whole loop on real images and stop
-	@OCTOSPOON_STARTED=$(STARTED) .venv/bin/octospoon demo
+demo: prepared ## set up, then run the whole loop on real images and stop: TASK=multilabel for several classes per image
+	@OCTOSPOON_STARTED=$(STARTED) .venv/bin/octospoon demo $(if $(TASK),--task $(TASK))
 
 up: prepared ## set up, then leave the stack running: CLASSES=cat,dog SET="BatchSize=20 AuditShare=0.3" BACKBONE=name INSTRUCTION=file HOST=0.0.0.0
 	@.venv/bin/octospoon up $(if $(CLASSES),--classes "$(CLASSES)")$(if $(BACKBONE), --backbone "$(BACKBONE)")$(if $(INSTRUCTION), --instruction "$(INSTRUCTION)")$(if $(findstring command,$(origin HOST)), --host "$(HOST)") $(foreach pair,$(SET),--set "$(pair)")
@@ -68,6 +68,9 @@ faults: prepared ## inject faults between all steps on real servers, then run 10
 
 two-stacks: prepared ## deploy two stacks on one LocalStack and score 1,000 images in each
 	@OCTOSPOON_TWO_STACKS_IMAGES=1000 .venv/bin/pytest -s tests/e2e/test_two_stacks.py
+
+multilabel: prepared ## run the loop with several classes per image on a stack of its own
+	@OCTOSPOON_MULTILABEL=1 .venv/bin/pytest -s -n0 tests/e2e/test_multilabel.py
 
 upgrade: prepared ## deploy an earlier release, let it work, deploy today's over it, and go on
 	@OCTOSPOON_UPGRADE=1 .venv/bin/pytest -s tests/e2e/test_upgrade.py

@@ -25,7 +25,7 @@ from e2e.helpers import (
 
 from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.cli.datasets import digits
-from octospoon.cli.demo.loop import key_of
+from octospoon.cli.demo.tasks import key_of
 from octospoon.cli.main import main
 from octospoon.cli.operations import optimize, run_now, trace
 from octospoon.cli.operations.waiting import wait_for

@@ -55,6 +55,7 @@ OPTIONAL = {
     "octospoon.cli.datasets.mosaics",
     "octospoon.cli.demo.loop",
     "octospoon.cli.demo.random_control",
+    "octospoon.cli.demo.tasks",
     "octospoon.cli.deploy.deployer",
     "octospoon.cli.deploy.sam_template",
     *(f"octospoon.cli.local.{name}" for name in LOCAL_ONLY),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from octospoon.cli.commands.definition import Command, examples
@@ -13,8 +15,18 @@ STARTED = "OCTOSPOON_STARTED"
 app = typer.Typer()
 
 
-@app.command(cls=Command, epilog=examples("octospoon demo"))
-def demo() -> None:
+Task = Annotated[
+    str,
+    typer.Option(
+        "--task",
+        metavar="TYPE",
+        help="The kind of label: classification for one digit per image, multilabel for several.",
+    ),
+]
+
+
+@app.command(cls=Command, epilog=examples("octospoon demo", "octospoon demo --task multilabel"))
+def demo(task: Task = "classification") -> None:
     """Run the whole loop on real images, then stop everything.
 
     Use it to see octospoon work before you bring images of your own. It starts a local stack, uploads the
@@ -31,15 +43,19 @@ def demo() -> None:
     from octospoon.cli.extras import require
 
     require("local", "octospoon demo")
-    from octospoon.cli.datasets import digits
-    from octospoon.cli.demo.loop import PARAMETERS, Demo
+    from octospoon.cli.demo.loop import Demo, parameters
+    from octospoon.cli.demo.tasks import task_named
     from octospoon.cli.local.assemble import assemble
+    from octospoon.cli.local.first_model import FirstModel
     from octospoon.cli.stack import start
+    from octospoon.training.model.model_file import starter_model
 
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # a shell starts background jobs with SIGINT ignored; Ctrl-C must stop the servers all the same
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    data = task_named(task)
     started, progress = float(os.environ.get(STARTED) or time.time()), timed_progress()
     with start(Path.cwd(), progress=progress, fresh=True, name="demo") as servers:
-        stack = assemble(servers, digits.CLASSES, progress, PARAMETERS)
-        Demo(stack, Console()).run(time.time() - started)
+        model = FirstModel("", progress) if data.photos else starter_model
+        stack = assemble(servers, data.classes, progress, parameters(data), model)
+        Demo(stack, Console(), data).run(time.time() - started)

@@ -17,8 +17,8 @@ class RoundFigures:
     Attributes:
         round: number of the round.
         labels: number of images labelled so far.
-        accuracy: of the champion on the held-out third.
-        control_accuracy: mean accuracy of the random control with the same number of labels.
+        accuracy: of the champion on the held-out third, or the task type's other metric.
+        control_accuracy: its mean over the random control with the same number of labels.
         model_version: of the champion.
         seconds: from the choice of the batch until the new champion has re-scored the pool.
     """
@@ -31,11 +31,12 @@ class RoundFigures:
     seconds: float
 
 
-def learning_curve(figures: Sequence[RoundFigures], draws: int, path: Path) -> None:
-    """Plot accuracy over labels, for octospoon and for the random control, into a PNG file.
+def learning_curve(figures: Sequence[RoundFigures], metric: str, draws: int, path: Path) -> None:
+    """Plot a metric over labels, for octospoon and for the random control, into a PNG file.
 
     Args:
         figures: of every round.
+        metric: in words.
         draws: number of repetitions of the random control.
         path: of the file.
     """
@@ -52,7 +53,7 @@ def learning_curve(figures: Sequence[RoundFigures], draws: int, path: Path) -> N
         color="grey",
         label=f"random labels (mean of {draws})",
     )
-    axes.set(xlabel="labels", ylabel="accuracy on the held-out third, %", xticks=labels)
+    axes.set(xlabel="labels", ylabel=f"{metric} on the held-out third, %", xticks=labels)
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)

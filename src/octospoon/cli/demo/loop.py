@@ -8,45 +8,43 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 from rich.progress import track
 from rich.table import Table
 
+from octospoon.adapters.label_studio.controls import control_of
 from octospoon.adapters.onnx.scorer import OnnxScorer
-from octospoon.cli.datasets import digits
+from octospoon.cli.demo.careless import careless_round
+from octospoon.cli.demo.failed import DemoFailed
 from octospoon.cli.demo.learning_curve import RoundFigures, learning_curve
-from octospoon.cli.demo.oracle import annotate
+from octospoon.cli.demo.oracle import submit
 from octospoon.cli.demo.random_control import random_control
 from octospoon.cli.operations.queues import depth
 from octospoon.cli.operations.run_now import rank
 from octospoon.cli.operations.upload import run_all
 from octospoon.cli.operations.waiting import wait_for
 from octospoon.domain.batch.compose import BatchRules
-from octospoon.domain.errors import OctospoonError
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.domain.training.jobs import JobStatus
 from octospoon.training.simulation import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
-    import numpy.typing as npt
     from rich.console import Console
 
+    from octospoon.cli.demo.tasks import DemoTask
     from octospoon.cli.local.assemble import LocalStack
     from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.monitoring.observations import ModelDecision
 
 ROUNDS = 3
-BATCH_SIZE = 50
 AUDIT_SHARE = 0.2
-PARAMETERS = {
-    "RankTriggers": "schedule",  # the demonstration starts each round itself
-    "FirstBatchSize": str(BATCH_SIZE),  # the first job, like all others, has every label of its round
-}
 LATECOMERS = 5
 """Number of images that are uploaded at the end: the newest model must score them without a redeploy."""
 CONTROL_DRAWS = 10
@@ -54,8 +52,15 @@ REPORT = Path(".octospoon/demo.json")
 PLOT = Path(".octospoon/demo.png")
 
 
-class DemoFailed(OctospoonError):
-    """A step of the loop ended with a wrong result."""
+def parameters(task: DemoTask) -> dict[str, str]:
+    """Return the parameters of the template for a demo."""
+    size = str(task.batch)
+    return {
+        "TaskType": task.task_type.name,
+        "RankTriggers": "schedule",  # the demonstration starts each round itself
+        # every job, the first one too, has every label of its round
+        **dict.fromkeys(("BatchSize", "FirstBatchSize", "TrainingThreshold"), size),
+    }
 
 
 @dataclass
@@ -64,8 +69,10 @@ class Demo:
 
     stack: LocalStack
     console: Console
+    task: DemoTask
     figures: list[RoundFigures] = field(default_factory=list)
     uploaded: int = 0
+    refused: ModelDecision | None = None
 
     def run(self, setup_seconds: float) -> None:
         """Run the loop, print the table, and write the report.
@@ -77,28 +84,29 @@ class Demo:
             DemoFailed: a step ended with a wrong result.
         """
         started = time.monotonic()
-        split = digits.split()
-        self._upload(split.pool[:-LATECOMERS])
+        keys = self.task.pool
+        self._upload(keys[:-LATECOMERS])
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
-            plan = Plan.even(ROUNDS, BatchRules(BATCH_SIZE, AUDIT_SHARE))
-            control = other.submit(random_control, self._model_file(), plan, CONTROL_DRAWS)
+            plan = Plan.even(ROUNDS, BatchRules(self.task.batch, AUDIT_SHARE))
+            name = self.task.task_type.name
+            control = other.submit(random_control, name, self._model_file(), plan, CONTROL_DRAWS)
             for number in range(1, ROUNDS + 1):
                 self._round(number)
-            self._latecomers(split.pool[-LATECOMERS:])
+            if self.task.careless:
+                self.refused = careless_round(self, ROUNDS + 1, self.figures[-1].model_version)
+            self._latecomers(keys[-LATECOMERS:])
             self._report(control, setup_seconds, time.monotonic() - started)
 
     # -- the loop -------------------------------------------------------------------------------
 
-    def _upload(self, indices: npt.NDArray[np.int64]) -> None:
+    def _upload(self, keys: Sequence[str]) -> None:
         client, bucket = self.stack.deployment.client("s3"), self.stack.project.outputs["ImagesBucket"]
 
-        def put(index: int) -> None:
-            client.put_object(
-                Bucket=bucket, Key=key_of(index), Body=digits.png_bytes(index), ContentType="image/png"
-            )
+        def put(key: str) -> None:
+            client.put_object(Bucket=bucket, Key=key, Body=self.task.file(key), ContentType="image/png")
 
-        run_all(put, [int(index) for index in indices], "Uploading digits")
-        self.uploaded += len(indices)
+        run_all(put, keys, f"Uploading {self.task.title}")
+        self.uploaded += len(keys)
         self._wait_scored(self.uploaded)
 
     def _wait_scored(self, expected: int) -> None:
@@ -121,38 +129,50 @@ class Demo:
 
     def _round(self, number: int) -> None:
         started = time.monotonic()
-        self._rank(number)
+        self.rank(number)
         self._label(number)
         pointer = self._new_champion(number)
         accuracy = self._accuracy(pointer)
         seconds = time.monotonic() - started
-        labels = number * BATCH_SIZE
+        labels = number * self.task.batch
         self.figures.append(RoundFigures(number, labels, accuracy, 0.0, pointer.version, seconds))
         self.console.print(
             f"round {number}: {labels} labels, version {pointer.version} is the champion, "
-            f"{accuracy:.1%} on the held-out third ({seconds:.0f} s)"
+            f"{self.task.metric} {accuracy:.1%} on the held-out third ({seconds:.0f} s)"
         )
 
-    def _rank(self, number: int) -> None:
+    def rank(self, number: int) -> None:
+        """Let `rank` export a round."""
         report = rank(self.stack.deployment)
         # the schedule may have started this round already
         if number not in (report.round_number, self.stack.deployment.rounds.last_number()):
             raise DemoFailed(f"rank did not export round {number}: {report}")
 
     def _label(self, number: int) -> None:
+        tasks = self.tasks(number)
+        for key in track(tasks, f"Labelling round {number}", console=self.console, transient=True):
+            submit(self.stack.label_studio, tasks[key], self.result(self.task.label(key)))
+
+    def tasks(self, number: int, *, audit: bool = True) -> dict[str, int]:
+        """Return the tasks of a round's images by key, in its order; without the audit share if asked."""
         round_ = self.stack.deployment.rounds.read(number)
         if round_ is None:
             raise DemoFailed(f"round {number} is not stored")
         labeler = self.stack.deployment.labeler(self.stack.label_studio)
-        tasks = labeler.find({pick.key: pick.etag for pick in round_.picks})
-        truth = {key_of(int(i)): digits.CLASSES[label] for i, label in enumerate(digits.labels())}
-        for pick in track(round_.picks, f"Labelling round {number}", console=self.console, transient=True):
-            annotate(self.stack.label_studio, tasks[pick.key], truth[pick.key])
+        picks = [pick for pick in round_.picks if audit or not pick.audit]
+        known = labeler.find({pick.key: pick.etag for pick in picks})
+        return {pick.key: known[pick.key] for pick in picks}
+
+    def result(self, label: str) -> list[dict[str, Any]]:
+        """Return the result of an annotation with a label."""
+        result = control_of(self.task.task_type).result(label)
+        if result is None:
+            raise DemoFailed(f"the labelling interface does not offer {label}")
+        return result
 
     def _new_champion(self, number: int) -> ChampionPointer:
         deployment = self.stack.deployment
-        with self.console.status(f"training job {number}"):
-            wait_for(f"training job {number}", lambda: self._job_done(number), seconds=180)
+        self.trained(number)
         current = deployment.champions.pointer()
         if current is None:
             raise DemoFailed("there is no champion")
@@ -165,15 +185,20 @@ class Demo:
             )
         return pointer
 
+    def trained(self, number: int) -> None:
+        """Wait for the end of a training job."""
+        with self.console.status(f"training job {number}"):
+            wait_for(f"training job {number}", lambda: self._job_done(number), seconds=180)
+
     def _job_done(self, number: int) -> bool | None:
         state = self.stack.deployment.control.state()
         if state.status is JobStatus.FAILED:
             raise DemoFailed(f"{state.job_id} failed: {state.reason}")
         return True if state.jobs >= number and state.status is JobStatus.IDLE else None
 
-    def _latecomers(self, indices: npt.NDArray[np.int64]) -> None:
-        self._upload(indices)
-        rows = self.stack.deployment.pool.rows([key_of(int(index)) for index in indices])
+    def _latecomers(self, keys: Sequence[str]) -> None:
+        self._upload(keys)
+        rows = self.stack.deployment.pool.rows(keys)
         versions = {row.model_version for row in rows.values()}
         if versions != {self.figures[-1].model_version}:
             raise DemoFailed(f"the new images were scored by versions {versions}, not by the champion")
@@ -195,24 +220,28 @@ class Demo:
     def _accuracy(self, pointer: ChampionPointer) -> float:
         with TemporaryDirectory() as folder:
             scorer = OnnxScorer(self.stack.deployment.champions.fetch(pointer, Path(folder)))
-        held_out = digits.split().held_out
-        images = np.stack([scorer.preprocess(digits.png_bytes(int(index))).pixels for index in held_out])
+        images = np.stack([scorer.preprocess(file).pixels for file in self.task.held_out])
         _, probabilities = scorer.run(images)
         if probabilities is None:
             raise DemoFailed(f"version {pointer.version} has no head: the gate refused the trained ones")
-        return float((probabilities.argmax(axis=1) == digits.labels()[held_out]).mean())
+        evaluator = self.task.task_type.evaluator
+        return evaluator.metric(probabilities, evaluator.targets(self.task.held_out_labels, pointer.classes))
 
     def _report(self, control: Future[dict[int, float]], setup_seconds: float, loop_seconds: float) -> None:
         with self.console.status("waiting for the random control"):
             means = control.result()
         for line in self.figures:
             line.control_accuracy = means[line.labels]
-        learning_curve(self.figures, CONTROL_DRAWS, PLOT)
+        learning_curve(self.figures, self.task.metric, CONTROL_DRAWS, PLOT)
         report = {
+            "task": self.task.task_type.name,
+            "metric": self.task.metric,
             "rounds": [asdict(line) for line in self.figures],
             "setup_seconds": round(setup_seconds, 1),
             "loop_seconds": round(loop_seconds, 1),
         }
+        if self.refused:
+            report["refused"] = {"version": self.refused.version, "reasons": self.refused.reasons}
         REPORT.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
         self.console.print(self._table())
         self.console.print(
@@ -222,7 +251,7 @@ class Demo:
         )
 
     def _table(self) -> Table:
-        table = Table("round", "labels", "accuracy", "random control", "model version", "seconds")
+        table = Table("round", "labels", self.task.metric, "random control", "model version", "seconds")
         for line in self.figures:
             table.add_row(
                 str(line.round),
@@ -232,10 +261,5 @@ class Demo:
                 str(line.model_version),
                 f"{line.seconds:.0f}",
             )
-        table.title = "digits: accuracy on the held-out third"
+        table.title = f"{self.task.title}: {self.task.metric} on the held-out third"
         return table
-
-
-def key_of(index: int) -> str:
-    """Return the object key of one digit."""
-    return f"digits/{index:04d}.png"
