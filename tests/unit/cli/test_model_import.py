@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 import pytest
 from fakes.pool import FakeEntries
@@ -20,19 +22,27 @@ from octospoon.cli.operations.first_model import init_model
 from octospoon.cli.operations.rollback import rollback
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured, OtherBackbone
 from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.training.job.run import Outcome, run
 from octospoon.training.model.check_import import Options
-from octospoon.training.model.model_file import read_spec
+from octospoon.training.model.model_file import assemble, extract_backbone, head_file, read_spec
 from octospoon.training.model.register import register
 from octospoon.training.model.wrap_onnx import Pixels
+
+if TYPE_CHECKING:
+    from octospoon.domain.task_types.task_type import TaskType
 
 OPTIONS = Options(Pixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
 CLASSES = ClassHistory(digits.CLASSES)
 HEADED = Options(OPTIONS.pixels, classes=digits.CLASSES)
 
 
-def deployment(made: World, history: ClassHistory = CLASSES) -> SimpleNamespace:
+def deployment(
+    made: World, history: ClassHistory = CLASSES, task_type: TaskType = CLASSIFICATION
+) -> SimpleNamespace:
     return SimpleNamespace(
+        task_type=task_type,
         champions=made.champions,
         entries=FakeEntries(made.pool),
         class_record=lambda: SimpleNamespace(read=lambda: history),
@@ -168,6 +178,28 @@ def test_head_for_the_backbone_in_service_is_always_accepted(made, tmp_path):
 
     assert result.pointer.version == 2
     assert result.pointer.backbone == read_spec(starter()).backbone
+
+
+@pytest.mark.parametrize(("task_type", "activation"), [(CLASSIFICATION, "sigmoid"), (MULTILABEL, "softmax")])
+def test_a_head_for_another_kind_of_label_is_refused(made, tmp_path, task_type, activation):
+    made.serve(starter())
+    before = made.champions.current
+    for ends, fits in ((activation, False), (task_type.activation, True)):
+        spec = replace(read_spec(starter()), classes=digits.CLASSES, version=1, activation=ends)
+        head = head_file(np.zeros((spec.dim, 10), np.float32), np.zeros(10, np.float32), spec)
+        (tmp_path / "m.onnx").write_bytes(assemble(extract_backbone(starter()), head, spec))
+        if fits:
+            made.registry.begin("train-000001", {}, lambda least: least)
+            done = model_import.import_model(
+                deployment(made, task_type=task_type), tmp_path / "m.onnx", Options(Pixels()), None
+            )
+            assert done.model.spec.activation == task_type.activation
+        else:
+            with pytest.raises(BadRequest, match=f"ends in {ends}, and the labels of the project need"):
+                model_import.import_model(
+                    deployment(made, task_type=task_type), tmp_path / "m.onnx", Options(Pixels()), None
+                )
+            assert made.champions.current == before
 
 
 def test_bare_backbone_of_a_known_model_changes_nothing(made, tmp_path):

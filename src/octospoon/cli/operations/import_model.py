@@ -17,7 +17,7 @@ from octospoon.cli.deployment import local_project
 from octospoon.cli.operations.trainer_environment import in_trainer
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.gate import Rules
-from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.model_spec import SOFTMAX, ChampionPointer
 from octospoon.domain.pool.boxes import CORNERS
 from octospoon.training.model import check_import
 from octospoon.training.model.model_file import extract_backbone
@@ -84,7 +84,8 @@ def import_model(deployment: Deployment, file: Path, options: Options, image: Pa
         Conflict: there is nothing new in it.
         NotConfigured: no MLflow server is named, and the model has classes.
     """
-    model, prediction, seconds = _checked(file, options, deployment.class_record().read(), image)
+    history, activation = deployment.class_record().read(), deployment.task_type.activation
+    model, prediction, seconds = _checked(file, options, history, image, activation or SOFTMAX)
     if model.spec.boxes:
         raise BadRequest(
             "the file is a detector, and the deployment's labels are no boxes: add --to OUT.onnx to write "
@@ -126,13 +127,17 @@ def write_model(file: Path, to: Path, options: Options, image: Path | None) -> l
 
 
 def _checked(
-    file: Path, options: Options, history: ClassHistory | None, image: Path | None
+    file: Path,
+    options: Options,
+    history: ClassHistory | None,
+    image: Path | None,
+    activation: str = SOFTMAX,
 ) -> tuple[Imported, Prediction, float]:
-    """Return a model for a project's classes, or for its own, tried on an image."""
+    """Return a model for a project's classes and kind of label, or for its own, tried on an image."""
     for path in (file, image):
         if path is not None and not path.is_file():
             raise BadRequest(f"there is no file {path}")
-    parts = check_import.read(file, options)
+    parts = check_import.read(file, options, activation)
     if history is not None:
         parts = replace(parts, classes=tuple(map(history.shown, parts.classes)))
     model = check_import.fitted(parts, parts.classes if history is None else history.names)
