@@ -61,17 +61,9 @@ def judged(backend: Backend) -> dict[str, Any]:
         return document
     champion = pointer[0]
     history = backend.history()  # read once: each reading is a request
-    evaluate = EvaluateLive(
-        storage.pool, storage.labels, storage.training_records, storage.task_type, backend.history
-    )
-    judge = JudgeAudit(
-        storage.pool,
-        storage.labels,
-        storage.training_records,
-        backend.head,
-        storage.task_type,
-        backend.history,
-    )
+    records, read = storage.training_records, backend.history
+    evaluate = EvaluateLive(storage.pool, storage.labels, records, task_type, read)
+    judge = JudgeAudit(storage.pool, storage.labels, records, backend.head, task_type, read)
     images, versions = judge([champion, *_comparable(backend, champion)])
     return {
         **document,

@@ -169,7 +169,7 @@
     const wrong = rows.filter((row) => !row.right).sort((a, b) => b.confidence - a.confidence);
     if (!wrong.length) return section("Worst mistakes", o.p(`None: all ${o.count(rows.length, "audit image")} are predicted right.`));
     return section("Worst mistakes",
-      o.p(`${o.count(wrong.length, "audit image")} of ${rows.length.toLocaleString("en")} are predicted wrong; the surest mistakes come first. A wrong label looks the same: open the image to see who gave it.`),
+      o.p(`${o.count(wrong.length, "audit image")} of ${rows.length.toLocaleString("en")} ${wrong.length === 1 ? "is" : "are"} predicted wrong; the surest mistakes come first. A wrong label looks the same: open the image to see who gave it.`),
       gallery(wrong, (each) => `label ${each.label}, predicted ${each.predicted}, ${o.percent(each.confidence)}`, WORST));
   }
 
