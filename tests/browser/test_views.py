@@ -205,6 +205,8 @@ def test_an_export_opens_from_disk_without_network(
     opened = tab((tmp_path / "out" / "index.html").as_uri(), offline=True)
     for address, heading in VIEWS.items():
         opened.go(address, heading)
+        if address.startswith("/image/"):
+            assert "uploaded" in opened.page.locator(".timeline").inner_text()
     opened.go("/batch", "Round 1")
     shown = opened.page.locator(".card img").first
     shown.wait_for()
