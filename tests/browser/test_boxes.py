@@ -101,8 +101,8 @@ class Editor:
         self._page.wait_for_timeout(1000)  # the image is drawn
 
     def _at(self, x: float, y: float) -> tuple[float, float]:
-        stage = self._page.locator(".konvajs-content").first.bounding_box()
-        return stage["x"] + x * stage["width"], stage["y"] + y * stage["height"]
+        image = self._page.locator("img[src^='blob:']").first.bounding_box()
+        return image["x"] + x * image["width"], image["y"] + y * image["height"]
 
     def drag(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
         """Press, move and release the mouse."""

@@ -94,7 +94,7 @@ def test_images_without_an_error_leave_room_for_one() -> None:
     assert none.accuracy.high == pytest.approx(wilson(0, 30).high)
 
 
-def test_objects_of_one_image_count_as_one_if_they_are_alike() -> None:
+def test_alike_objects_of_one_image_count_as_one() -> None:
     wholes = np.full(50, 4)
     together, apart = np.repeat([4, 0], 25), np.full(50, 2)
 
