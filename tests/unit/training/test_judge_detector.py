@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from fakes.images import FakeImages
+from unit.training.stack import World
 
 from octospoon.domain.errors import BadImage
 from octospoon.domain.evaluation.gate import Rules
@@ -19,12 +20,15 @@ from octospoon.domain.pool.framing import Framed
 from octospoon.domain.pool.images import Prediction
 from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.label import Box, Boxes
+from octospoon.domain.training.jobs import TrainedModel
 from octospoon.training.data.dataset import Dataset
-from octospoon.training.evaluation.challenger import Champion
+from octospoon.training.evaluation.challenger import EvaluateChallenger
+from octospoon.training.evaluation.champion import Champion
 from octospoon.training.evaluation.detector import JudgeDetector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from octospoon.domain.pool.framing import Region
 
@@ -128,3 +132,38 @@ def test_a_champion_that_cannot_be_measured_stays(judge_detector: JudgeDetector,
     judged, _ = judge_detector(Detector(100), 1000, in_service(Detector(4), why="its record is lost"), audit)
 
     assert (judged.decision.promote, judged.decision.reasons) == (False, ("its record is lost",))
+
+
+def test_a_job_judges_a_detector_so(judge_detector: JudgeDetector, audit: Dataset, tmp_path: Path) -> None:
+    """Images that a model cannot read leave the data of the job, with their rows."""
+    other = replace(audit.images[0], key="other.png", audit=False)
+    dataset = replace(
+        audit,
+        images=(*audit.images, other),
+        embeddings=np.zeros((COUNT + 1, 4), np.float32),
+        labels=np.concatenate([audit.labels, audit.labels[:1]]),
+        dropped={"gone": 2},
+    )
+    held_out = np.arange(COUNT + 1, dtype=np.float64)
+    record = TrainingRecord.of(
+        np.zeros(0, np.uint64), np.zeros(0, np.int64), {}, (4, 2), np.zeros(0, np.uint64)
+    )
+    trained = TrainedModel(b"file", b"", held_out, record, {})
+    world = World()
+    ports = replace(
+        world.ports,
+        open_model=lambda _: Detector(100),
+        images=judge_detector.images,
+        task_type=DETECTION,
+        class_history=lambda: ClassHistory(CLASSES),
+        rules=Rules(),
+    )
+
+    evaluated = EvaluateChallenger(ports, "train-000001", in_service(Detector(4)), tmp_path)(trained, dataset)
+
+    assert evaluated.judged.decision.promote
+    assert len(evaluated.dataset) == COUNT - 1
+    assert evaluated.dataset.dropped == {"gone": 2, "not-read-again": 2}
+    assert not {float(UNREADABLE), 7.0} & set(evaluated.trained.held_out.tolist())
+    assert len(evaluated.trained.held_out) == COUNT - 1
+    assert len(evaluated.judged.probabilities) == len(evaluated.dataset.part(audit=True))

@@ -16,6 +16,7 @@ from octospoon.domain.evaluation import gate
 from octospoon.domain.labelling.classes import LEAST
 from octospoon.training.data.dataset import Dataset, gather
 from octospoon.training.data.pool_sample import Uploads, embedded
+from octospoon.training.evaluation.detector import JudgeDetector
 from octospoon.training.evaluation.gate import judge
 from octospoon.training.model import model_file
 from octospoon.training.model.measure import parity_gap, seconds_per_image
@@ -25,42 +26,17 @@ from octospoon.usecases.unseen import Unseen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from octospoon.domain.evaluation.training_record import TrainingRecord
-    from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.training.jobs import TrainedModel
     from octospoon.ports.models import HeadScorer, Scorer
     from octospoon.training.context import TrainingPorts
+    from octospoon.training.evaluation.champion import Champion
     from octospoon.training.evaluation.gate import Judged
 
+_LOST = "not-read-again"
+"""The reason of an image that could be read at first, and not when a model judged it."""
 _STALE = "the backbone is new: stored embeddings are of the old one; "
 _RESCORE = f"{_STALE}`octospoon rescore --full` scores their images again"
 _REQUESTED = f"{_STALE}`octospoon backbone use` reads their images again"
-
-
-@dataclass(frozen=True, slots=True)
-class Champion:
-    """The model in service, or the starter backbone before the first pointer.
-
-    Attributes:
-        pointer: None before the first.
-        etag: of the pointer.
-        file: the model file.
-        scorer: the loaded model.
-        record: of its training; None for a model that was trained on no audit label.
-        unmeasurable: why no head of it can be trusted to judge; empty if its record could be read.
-    """
-
-    pointer: ChampionPointer | None
-    etag: str | None
-    file: bytes
-    scorer: Scorer
-    record: TrainingRecord | None = None
-    unmeasurable: str = ""
-
-    @property
-    def version(self) -> int:
-        """The version in service, -1 before the first."""
-        return -1 if self.pointer is None else self.pointer.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +80,8 @@ class EvaluateChallenger:
             dataset: the labelled images, with embeddings of the backbone in service.
         """
         challenger = self.ports.open_model(self._file("model", trained.model))
+        if challenger.spec.boxes:
+            return self._of_detector(trained, dataset, challenger)
         head = self.ports.open_head(self._file("head", trained.head))
         if challenger.spec.backbone == self.champion.scorer.spec.backbone:
             uploads = Uploads(
@@ -116,6 +94,18 @@ class EvaluateChallenger:
             judged = self._judged(trained, challenger, head, self.champion.scorer, uploads, dataset)
             return Evaluated(judged, dataset, trained, {})
         return self._of_new_backbone(trained, dataset, challenger, head)
+
+    def _of_detector(self, trained: TrainedModel, dataset: Dataset, challenger: Scorer) -> Evaluated:
+        """Evaluate a model that predicts boxes, so that the audit images are read."""
+        ports, audit = self.ports, dataset.part(audit=True)
+        ask = JudgeDetector(ports.images, ports.task_type, ports.class_history(), ports.rules)
+        judged, read = ask(challenger, len(trained.model), self.champion, audit)
+        lost = {image.key for image in audit.images} - {image.key for image in read.images}
+        kept = np.array([image.key not in lost for image in dataset.images], bool)
+        rest = dataset.only({image.key for image in dataset.images} - lost)
+        dropped = Counter(dataset.dropped) + Counter({_LOST: len(lost)})
+        rest = replace(rest, dropped=dict(dropped), unknown=dataset.unknown)
+        return Evaluated(judged, rest, replace(trained, held_out=trained.held_out[kept]), {})
 
     def _of_new_backbone(
         self, trained: TrainedModel, dataset: Dataset, challenger: Scorer, head: HeadScorer

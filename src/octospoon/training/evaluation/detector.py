@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from octospoon.ports.images import ImageStore
     from octospoon.ports.models import Scorer
     from octospoon.training.data.dataset import Dataset
-    from octospoon.training.evaluation.challenger import Champion
+    from octospoon.training.evaluation.champion import Champion
     from octospoon.training.evaluation.gate import Judged
 
     Boxes = npt.NDArray[np.float32]

@@ -1,8 +1,8 @@
 """Run one training job, from the labels to the champion pointer.
 
-Every step can be repeated. The snapshot is written once. The registry gives a job the same run and version
-again. Model files are named by their contents. The pointer moves by compare-and-swap, and only to newer
-versions. So a job that runs twice promotes once.
+Every step can be repeated. The snapshot is written once. A job gets the same run and version again. Model
+files are named by their contents. The pointer moves by compare-and-swap, and only to newer versions. So a
+job that runs twice promotes once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from octospoon.domain.monitoring.observations import ModelDecision
 from octospoon.domain.training.jobs import STOPPED, JobStatus
 from octospoon.ports.training import TrainingData
 from octospoon.training.data import embeddings
-from octospoon.training.evaluation.challenger import Champion, EvaluateChallenger
+from octospoon.training.evaluation.challenger import EvaluateChallenger
+from octospoon.training.evaluation.champion import Champion
 from octospoon.training.evaluation.gate import for_project
 from octospoon.training.evaluation.next_batch import against_control, expectation, gain
 from octospoon.training.graph.parts import widths
