@@ -1,8 +1,7 @@
 """Run one training job, from the labels to the champion pointer.
 
-Every step can be repeated. The snapshot is written once. A job gets the same run and version again. Model
-files are named by their contents. The pointer moves by compare-and-swap, and only to newer versions. So a
-job that runs twice promotes once.
+Every step can be repeated. The snapshot is written once, and a job gets the same run and version again.
+Model files are named by their contents. The pointer moves by compare-and-swap, to newer versions alone.
 """
 
 from __future__ import annotations
