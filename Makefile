@@ -31,7 +31,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
 .PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks multilabel upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-evaluation bench-heads bench-label-value bench-macro-f1 bench-several-classes bench-load \
-	bench-rescore bench-score bench-select bench-ui screenshots peers image-sets oracle finetune trainer-command test-browser dist wheel build requirements container contained \
+	bench-rescore bench-score bench-select bench-ui screenshots peers image-sets oracle finetune import-detectors trainer-command test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
 
@@ -181,6 +181,9 @@ finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=fi
 trainer-command: prepared $(ENVS)/finetune/.installed ## run programs of Trainer=command on a stack of their own
 	@.venv/bin/pytest -s --trainer-command tests/e2e/test_command.py
 
+import-detectors: .venv/.installed $(ENVS)/detectors/.installed ## import detectors of real exporters (6 GB; with ultralytics, which has the AGPL)
+	@.venv/bin/pytest -s -n0 --detectors tests/integration/training/test_exported_detectors.py
+
 test-browser: prepared $(ENVS)/browser/.installed ## test the page of `octospoon ui` in Chromium, which must be installed; ARGS=pytest options
 	@$(ENVS)/browser/bin/pytest tests/browser $(ARGS)
 
@@ -325,6 +328,12 @@ $(ENVS)/finetune/.installed: $(REQUIREMENTS)/finetune.txt | .venv/.uv
 		&& $(EDITABLE) $(@D) --editable .)
 	@touch $@
 
+# PyTorch and the exporters of detectors, only for `make import-detectors`
+$(ENVS)/detectors/.installed: $(REQUIREMENTS)/detectors.txt | .venv/.uv
+	$(call install,detectors,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/detectors.txt \
+		&& $(EDITABLE) $(@D) --editable .)
+	@touch $@
+
 # MLflow with what its image has for PostgreSQL and sign-in, only for `make services`
 $(ENVS)/services/.installed: $(REQUIREMENTS)/services.txt | .venv/.uv
 	$(call install,services,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/services.txt)
@@ -370,6 +379,8 @@ requirements: .venv/.uv ## pin all dependencies again; UPGRADE=--upgrade selects
 	@echo "· training" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra train -o $(REQUIREMENTS)/training.txt
 	@echo "· finetune" && $(COMPILE) -c $(REQUIREMENTS)/training.txt pyproject.toml $(REQUIREMENTS)/build.in \
 		--extra finetune -o $(REQUIREMENTS)/finetune.txt
+	@echo "· detectors" && $(COMPILE) -c $(REQUIREMENTS)/finetune.txt pyproject.toml $(REQUIREMENTS)/build.in \
+		$(REQUIREMENTS)/detectors.in --extra finetune -o $(REQUIREMENTS)/detectors.txt
 	@echo "· services" && $(COMPILE) -c $(REQUIREMENTS)/training.txt pyproject.toml $(REQUIREMENTS)/build.in \
 		$(REQUIREMENTS)/services.in --extra train -o $(REQUIREMENTS)/services.txt
 	@echo "· dev" && $(COMPILE) pyproject.toml $(REQUIREMENTS)/build.in --extra local --extra watch --extra parquet --extra compiled --group dev \

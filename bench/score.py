@@ -32,10 +32,10 @@ from typing import cast
 
 from bench import costs, local_aws
 from bench.pictures import generate
-from bench.stacks import DEFAULT, STACKS, publish
+from bench.stacks import DEFAULT, DETECTOR, STACKS, publish
 
 PICTURES = ("640x480.jpeg", "640x480.png", "1920x1080.jpeg", "1920x1080.png", "4032x3024.jpeg")
-MODELS = (*STACKS, DEFAULT)
+MODELS = (*STACKS, DETECTOR, DEFAULT)
 SIDE = 224
 ROOT = Path(__file__).parents[1]
 PEERS = {
@@ -64,11 +64,14 @@ class Setup:
                 check=False,
                 capture_output=True,
                 cwd=ROOT,
-                env=os.environ | server.environment,
+                env=os.environ | server.environment | self._kind(),
             )
         if answer.returncode:
             raise SystemExit(f"{' '.join(command)}:\n{answer.stderr.decode()[-2000:]}")
         return cast("dict[str, float]", json.loads(answer.stdout.splitlines()[-1]))
+
+    def _kind(self) -> dict[str, str]:
+        return {"BENCH_TASK_TYPE": "detection"} if self.model.parent.name == DETECTOR else {}
 
     def ours(self) -> dict[str, float]:
         arguments = [str(value) for value in (self.chosen.cores, self.chosen.batch, self.chosen.rounds)]
@@ -122,7 +125,7 @@ def compare(chosen: argparse.Namespace) -> dict[str, dict[str, float]]:
         for kind in chosen.pictures:
             images = generate(Path(folder), kind)
             for model, path in models.items():
-                others = [] if model == DEFAULT else peers  # they compute models of known layers
+                others = peers if model in STACKS else []  # they compute models of known layers
                 row = measured_once(Setup(images, path, chosen), others)
                 results[f"{kind}/{model}"] = row
                 print(f"{kind:16}{model:8}" + shown(row, names), flush=True)

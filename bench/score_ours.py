@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from bench.local_aws import TABLE
@@ -23,9 +23,12 @@ from bench.local_aws import TABLE
 from octospoon.adapters.dynamodb.label_counter import LabelCounter
 from octospoon.adapters.dynamodb.pool.scores import Order
 from octospoon.adapters.dynamodb.pool.scoring import DynamoScoringPool
+from octospoon.domain.pool.framing import WHOLE
 from octospoon.domain.pool.images import ImageRef, ScoredImage
 from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.detection.task_type import DETECTION
 from octospoon.runtime.aws import dynamodb
+from octospoon.runtime.wiring import storage
 from octospoon.usecases.scoring.predict_image import predict_image
 
 if TYPE_CHECKING:
@@ -33,10 +36,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from octospoon.adapters.onnx.scorer import OnnxScorer
+    from octospoon.domain.task_types.task_type import TaskType
 
 FUNCTIONS = Path(__file__).parents[1] / "functions"
 MEASURED_ALONE = 8
 WRITTEN = 500
+KIND = "BENCH_TASK_TYPE"
+"""The variable that names the kind of label."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +110,12 @@ def measured_alone(scorer: OnnxScorer, files: list[bytes]) -> tuple[float, float
     return decode / len(files), predict / len(files)
 
 
-def measured_write(scorer: OnnxScorer) -> float:
+def measured_write(scorer: OnnxScorer, kind: TaskType) -> float:
     """Return the CPU seconds of writing one row, from the prediction to the answer."""
-    (prediction,) = scorer.predict(np.zeros((1, scorer.spec.height, scorer.spec.width, 3), np.uint8))
+    images = np.zeros((1, scorer.spec.height, scorer.spec.width, 3), np.uint8)
+    (prediction,) = scorer.predict(images, [WHOLE])
     pool = DynamoScoringPool(
-        dynamodb(), TABLE, Order("margin_diverse", CLASSIFICATION), time.time, LabelCounter(dynamodb(), TABLE)
+        dynamodb(), TABLE, Order("margin_diverse", kind), time.time, LabelCounter(dynamodb(), TABLE)
     )
     rows = [ScoredImage(ImageRef(f"row/{i}", "e" * 32, "1" * 16, 1), prediction) for i in range(WRITTEN)]
     began = time.process_time()
@@ -130,6 +137,10 @@ def main() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     contents = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
     files = [contents[i % len(contents)] for i in range(batch)]
+    boxes = os.environ.get(KIND) == DETECTION.name
+    kind = cast("TaskType", DETECTION if boxes else CLASSIFICATION)
+    # no setting names detection
+    storage.task_type_named = lambda name: kind  # type: ignore[attr-defined]  # noqa: ARG005
     app = load_app("score")
     scorer = app.use_case().model()
     rows = []
@@ -151,7 +162,7 @@ def main() -> None:
             )
     del rows[0]  # warms up
     medians = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
-    print(json.dumps(medians | {"peak_mb": peak_mb(), "write": measured_write(scorer)}))
+    print(json.dumps(medians | {"peak_mb": peak_mb(), "write": measured_write(scorer, kind)}))
 
 
 if __name__ == "__main__":

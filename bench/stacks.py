@@ -1,6 +1,6 @@
-"""Build models of three sizes that follow the model contract, with random weights and without downloads.
+"""Build models of three sizes and a detector that follow the model contract, with random weights.
 
-The default backbone of a new stack is a fourth model, which is downloaded.
+The default backbone of a new stack is another model, which is downloaded.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from onnx import TensorProto, helper, numpy_helper
 
 from octospoon.cli.operations.backbones import download_bar, pull
 from octospoon.domain.model_spec import (
+    BOXES,
     CHAMPION_KEY,
     EMBEDDING,
     INPUT,
     PROBABILITIES,
+    SCORES,
     ChampionPointer,
     ModelSpec,
     model_key,
 )
 from octospoon.training.backbone import catalogue
+from octospoon.training.graph.builder import Builder
+from octospoon.training.graph.suppression import Rules, suppress
 from octospoon.training.model.model_file import read_spec
 
 if TYPE_CHECKING:
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
 CLASSES = 10
 NAMES = tuple(str(i) for i in range(CLASSES))
 BACKBONE = "0" * 64
+DETECTOR = "detector"
+"""The medium model with a light head for 8,400 boxes of 80 classes, which are suppressed in the graph."""
+ANCHORS, OBJECTS = 8400, 80
 DEFAULT = "default"
 """The backbone of a new stack, as it serves before the first training job."""
 
@@ -77,6 +84,11 @@ class _Graph:
         self.weights.append(numpy_helper.from_array(array, name))
         return name
 
+    def integers(self, values: list[int]) -> str:
+        name = f"w{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
     def random(self, *shape: int, fan_in: int) -> str:
         weights = self._random.standard_normal(shape, np.float32) * np.float32((2 / fan_in) ** 0.5)
         return self.constant(weights)
@@ -90,13 +102,16 @@ class _Graph:
         )
 
 
+def _pixels(graph: _Graph) -> str:
+    floats = graph.add("Cast", [INPUT], to=TensorProto.FLOAT)
+    shares = graph.add("Div", [floats, graph.constant(np.array([255], np.float32))])
+    return graph.add("Transpose", [shares], perm=[0, 3, 1, 2])
+
+
 def build(name: str, side: int) -> bytes:
     """Return a model file of one of STACKS, for images of side×side pixels."""
     graph, channels = _Graph(), 3
-    x = graph.add("Cast", [INPUT], to=TensorProto.FLOAT)
-    x = graph.add(
-        "Transpose", [graph.add("Div", [x, graph.constant(np.array([255], np.float32))])], perm=[0, 3, 1, 2]
-    )
+    x = _pixels(graph)
     for kernel, out, stride in STACKS[name]:
         if kernel == 0:
             x = graph.conv(x, (channels, 1, 3), stride=stride, group=channels)
@@ -108,22 +123,56 @@ def build(name: str, side: int) -> bytes:
         [graph.add("MatMul", [EMBEDDING, graph.random(channels, CLASSES, fan_in=channels)])],
         PROBABILITIES,
     )
-    return _file(graph, channels, side)
+    outputs = {EMBEDDING: [channels], PROBABILITIES: [CLASSES]}
+    return _file(graph, outputs, ModelSpec(NAMES, side, side, channels, "cover", BACKBONE, 1))
 
 
-def _file(graph: _Graph, dim: int, side: int) -> bytes:
+def detector(side: int) -> bytes:
+    """Return a detector with the layers of the medium model, and as many boxes as YOLO gives for 640×640.
+
+    Its boxes are constants moved by the image, so that the suppression has work: they overlap by chance, and
+    some hundred scores of an image are above the floor.
+    """
+    graph, channels = _Graph(), 3
+    x = _pixels(graph)
+    for kernel, out, stride in STACKS["medium"]:
+        if kernel == 0:
+            x = graph.conv(x, (channels, 1, 3), stride=stride, group=channels)
+        x = graph.conv(x, (out, channels, kernel or 1), stride=stride if kernel else 1)
+        channels = out
+    graph.add("Flatten", [graph.add("GlobalAveragePool", [x])], EMBEDDING)
+    rng = np.random.default_rng(0)
+    corner = rng.random((1, ANCHORS, 2), np.float32) * np.float32(0.8)
+    ends = corner + np.float32(0.02) + np.float32(0.18) * rng.random((1, ANCHORS, 2), np.float32)
+    places = graph.constant(np.concatenate([corner, ends], axis=2))
+    moved = graph.add("MatMul", [EMBEDDING, graph.random(channels, ANCHORS, fan_in=channels)])
+    column = graph.add("Reshape", [moved, graph.integers([-1, ANCHORS, 1])])
+    small = graph.add("Mul", [column, graph.constant(np.array(0.001, np.float32))])
+    boxes = graph.add("Add", [small, places])
+    levels = graph.constant(rng.normal(-9, 2.2, (1, ANCHORS, OBJECTS)).astype(np.float32))
+    scores = graph.add("Sigmoid", [graph.add("Add", [column, levels])])
+    built = Builder(graph.nodes, graph.weights)
+    rules = Rules()
+    suppress(built, boxes, scores, rules)
+    outputs = {EMBEDDING: [channels], BOXES: [rules.most, 4], SCORES: [rules.most, OBJECTS]}
+    names = tuple(str(i) for i in range(OBJECTS))
+    spec = ModelSpec(names, side, side, channels, "letterbox", BACKBONE, 1, boxes=rules.most)
+    return _file(graph, outputs, spec)
+
+
+def _file(graph: _Graph, outputs: dict[str, list[int]], spec: ModelSpec) -> bytes:
+    image = ["N", spec.height, spec.width, 3]
     made = helper.make_graph(
         graph.nodes,
         "stack",
-        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", side, side, 3])],
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, image)],
         [
-            helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", dim]),
-            helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", CLASSES]),
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
+            for name, shape in outputs.items()
         ],
         graph.weights,
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    spec = ModelSpec(NAMES, side, side, dim, "cover", BACKBONE, 1)
     helper.set_model_props(model, spec.to_metadata())
     return bytes(model.SerializeToString())
 
@@ -131,7 +180,7 @@ def _file(graph: _Graph, dim: int, side: int) -> bytes:
 def pointer_to(model: bytes, version: int) -> ChampionPointer:
     """Return the pointer by which a model of `build` serves."""
     sha = hashlib.sha256(model).hexdigest()
-    return ChampionPointer(version, sha, model_key(sha), BACKBONE, "", "", NAMES)
+    return ChampionPointer(version, sha, model_key(sha), BACKBONE, "", "", read_spec(model).classes)
 
 
 def publish(folder: Path, name: str, side: int) -> Path:
@@ -149,6 +198,9 @@ def publish(folder: Path, name: str, side: int) -> Path:
     if name == DEFAULT:
         model = _default()
         pointer = ChampionPointer.of(0, read_spec(model).backbone, hashlib.sha256(model).hexdigest())
+    elif name == DETECTOR:
+        model = detector(side)
+        pointer = pointer_to(model, 1)
     else:
         model = build(name, side)
         pointer = pointer_to(model, 1)

@@ -26,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--trainer-command", action="store_true", help="programs as trainers, on a stack of its own"
     )
     parser.addoption("--finetune", action="store_true", help="fine-tuning on a stack of its own, for minutes")
+    parser.addoption("--detectors", action="store_true", help="detectors of real exporters are imported")
     parser.addoption("--wheel", action="store_true", help="the wheel is tried with its extras too")
     parser.addoption("--compose", action="store_true", help="the loop in the containers of the compose file")
     parser.addoption("--training-image", help="name of a built training image, to run a job in it too")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,8 @@ from octospoon.adapters.label_studio.multiple_choice import MultipleChoice
 from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import BadModel, NotConfigured
 from octospoon.domain.labelling.classes import ClassHistory
-from octospoon.domain.task_types.named import check_activation, task_type_named
+from octospoon.domain.model_spec import ModelSpec
+from octospoon.domain.task_types.named import check_activation, check_kind, task_type_named
 from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.runtime.wiring import collect, predict, rank, watch, webhook
 
@@ -96,3 +98,18 @@ def test_the_heads_of_a_type_end_with_its_activation() -> None:
         check_activation(task_type_named(name), own)
         with pytest.raises(BadModel, match=f"ends with a {other}, and {name} needs a {own}"):
             check_activation(task_type_named(name), other)
+
+
+def test_a_detector_serves_no_other_kind_of_label():
+    boxes = ModelSpec(("cat",), 32, 32, 3, "squash", "a" * 64, 1, boxes=5)
+    classes = ModelSpec(("cat", "dog"), 32, 32, 3, "squash", "a" * 64, 1)
+
+    check_kind(task_type_named("classification"), classes)
+    with pytest.raises(BadModel, match="predicts boxes, and classification needs classes"):
+        check_kind(task_type_named("classification"), boxes)
+    with pytest.raises(BadModel, match="ends with a softmax, and multilabel"):
+        check_kind(task_type_named("multilabel"), classes)
+    detection = SimpleNamespace(name="detection")
+    check_kind(detection, boxes)
+    with pytest.raises(BadModel, match="predicts classes, and detection needs boxes"):
+        check_kind(detection, classes)

@@ -8,6 +8,7 @@ from octospoon.domain.errors import BadModel, NotConfigured
 from octospoon.domain.task_types.names import TaskTypeName
 
 if TYPE_CHECKING:
+    from octospoon.domain.model_spec import ModelSpec
     from octospoon.domain.task_types.task_type import TaskType
 
 
@@ -30,6 +31,24 @@ def task_type_named(name: str) -> TaskType:
 
         return MULTILABEL
     raise NotConfigured(f"there is no task type {name!r}: choose one of {', '.join(OFFERED)}")
+
+
+def check_kind(task_type: TaskType, spec: ModelSpec) -> None:
+    """Check that a model with classes predicts what a task type reads.
+
+    Raises:
+        BadModel: it predicts boxes for another task type than detection, or no boxes for detection, or its
+            probabilities have another meaning.
+    """
+    detection = task_type.name == TaskTypeName.DETECTION
+    if bool(spec.boxes) != detection:
+        given, needed = ("boxes", "classes") if spec.boxes else ("classes", "boxes")
+        raise BadModel(
+            f"the model predicts {given}, and {task_type.name} needs {needed}: TaskType must be the kind of "
+            "label that the model was trained for"
+        )
+    if not detection:
+        check_activation(task_type, spec.activation)
 
 
 def check_activation(task_type: TaskType, activation: str) -> None:

@@ -9,7 +9,7 @@ from urllib.request import getproxies
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.s3.images import S3Images
 from octospoon.adapters.s3.signed_gets import SignedGets
-from octospoon.domain.task_types.named import check_activation
+from octospoon.domain.task_types.named import check_kind
 from octospoon.runtime import aws
 from octospoon.runtime.settings import Buckets, load
 from octospoon.runtime.wiring import model_files
@@ -52,7 +52,7 @@ def scorer_loader(champions: Champions, task_type: TaskType) -> Callable[[Champi
         path = champions.fetch(pointer, model_files.model_folder())
         scorer = OnnxScorer(path, pointer.generation)
         if scorer.spec.has_head:
-            check_activation(task_type, scorer.spec.activation)
+            check_kind(task_type, scorer.spec)
         model_files.remove_old_models(path)
         return scorer
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation with which DETR's exporters normalise red, green and blue."""
 _DRAWN = 3
+_NAMED = 10
 _BATCH = "/batch"
 
 
@@ -110,7 +111,7 @@ def wrap(model: onnx.ModelProto, options: DetectorOptions) -> WrappedDetector | 
     told = (
         f"input {image.name.removesuffix(_BATCH)!r}: {size}",
         str(detector),
-        f"classes: {', '.join(classes)}",
+        _listed(classes),
         _shown(rules),
         *lines,
         *notes,
@@ -140,6 +141,11 @@ def _before_suppression(
     whole, embeddings, batch = batching.of_any_size(ended, image.batch, images, outputs)
     lines = (f"embedding: {pooled.description}", f"batch: {batch}" if batch else "")
     return whole, embeddings.shape[1], lines
+
+
+def _listed(classes: Sequence[str]) -> str:
+    more = f" and {len(classes) - _NAMED} more" if len(classes) > _NAMED else ""
+    return f"classes: {', '.join(classes[:_NAMED])}{more}"
 
 
 def _possible(model: onnx.ModelProto) -> bool:
