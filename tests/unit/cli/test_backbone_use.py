@@ -17,6 +17,7 @@ from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
 from octospoon.cli.operations import change_backbone, prices, read_again, rescore, run_now
 from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.backbone_change import Stage
 from octospoon.domain.training.jobs import TrainingState
 from octospoon.training.model import model_file
@@ -88,6 +89,7 @@ class Deployed:
     def deployment(self) -> Any:
         made = self.made
         return SimpleNamespace(
+            task_type=CLASSIFICATION,
             champions=made.champions,
             control=made.control,
             labels=made.labels,

@@ -22,8 +22,9 @@ from octospoon.cli.datasets import digits
 from octospoon.cli.local.first_model import FirstModel
 from octospoon.cli.main import main
 from octospoon.cli.operations import backbones
-from octospoon.cli.operations.first_model import begin_with, begin_with_backbone
+from octospoon.cli.operations.first_model import begin_with, begin_with_backbone, init_model
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, ServiceUnavailable
+from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.training.backbone import catalogue, efficientnet_lite
 from octospoon.training.backbone.catalogue import BACKBONES, Backbone, Weights
 from octospoon.training.model import starter
@@ -189,6 +190,21 @@ def test_new_stack_without_network_says_so_and_uses_scattering(index, monkeypatc
     assert "begins with scattering, which suits drawings and not photos" in lines[1]
     with pytest.raises(ServiceUnavailable, match="has no tiny-network"):
         FirstModel("tiny", lines.append)()
+
+
+def test_several_classes_are_seen_in_the_whole_image(index, tmp_path: Path) -> None:
+    model = FirstModel("tiny", print)()
+    assert read_spec(model).resize == "cover"
+    (tmp_path / "given.onnx").write_bytes(model)
+
+    kept = begin_with(deployment(World()), lambda: model)
+    deployed = deployment(World(), task_type=MULTILABEL)
+    pointer = begin_with(deployed, lambda: model)
+    given = init_model(deployment(World(), task_type=MULTILABEL), tmp_path / "given.onnx")
+
+    spec = read_spec(deployed.champions.files[pointer.sha256])
+    assert (spec.resize, spec.backbone) == ("squash", read_spec(model).backbone)
+    assert kept.sha256 == given.sha256 == sha256(model), "a file has its own rule"
 
 
 def test_only_a_new_deployment_begins_with_a_backbone(index) -> None:

@@ -175,6 +175,8 @@ class _Images:
         from octospoon.cli.datasets.labelled import Embedder
         from octospoon.cli.operations import backbones
         from octospoon.cli.output import print_error_line
+        from octospoon.domain.task_types.classification import CLASSIFICATION
+        from octospoon.domain.task_types.multilabel import MULTILABEL
         from octospoon.training.backbone import catalogue
 
         names = self.backbones
@@ -184,7 +186,12 @@ class _Images:
         for name in names:
             catalogue.backbone_named(name)
         with backbones.download_bar() as watch:
-            return [Embedder(name, backbones.pull(name, print_error_line, watch).model) for name in names]
+            task_type = MULTILABEL if self.classes_file else CLASSIFICATION
+            models = [backbones.pull(name, print_error_line, watch).model for name in names]
+            return [
+                Embedder(name, backbones.suited(model, task_type))
+                for name, model in zip(names, models, strict=True)
+            ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.pool.images import ImageRef
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.training.model.check_import import Options
 
 AT_ONCE = 100
@@ -117,13 +118,18 @@ class Plan:
 
 
 def choose(
-    name: str, options: Options, tell: Callable[[str], None], watch: Callable[[int, int], None]
+    name: str,
+    options: Options,
+    task_type: TaskType,
+    tell: Callable[[str], None],
+    watch: Callable[[int, int], None],
 ) -> Choice:
     """Return a backbone by its name or its ONNX file, after a trial on this machine.
 
     Args:
         name: of the backbone, or a path of an ONNX file.
         options: the properties that the file itself does not state.
+        task_type: the kind of label.
         tell: receives a line before a download.
         watch: receives the bytes that have arrived, and how many there will be.
 
@@ -137,7 +143,7 @@ def choose(
         if options != check_import.Options(Pixels()):
             raise BadRequest("only an ONNX file has options: leave them out for a backbone with a name")
         pulled = backbones.pull(name, tell, watch)
-        return _choice(name, pulled.model, pulled.seconds)
+        return _choice(name, backbones.suited(pulled.model, task_type), pulled.seconds)
     if not path.is_file():
         raise BadRequest(f"there is no file {path}")
     parts = check_import.read(path, options)

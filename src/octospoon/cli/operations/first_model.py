@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
+from octospoon.cli.operations.backbones import suited
 from octospoon.domain.errors import BadModel, BadRequest, Conflict
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.training.model.model_file import extract_backbone, read_spec, sha256, starter_model
@@ -21,8 +22,12 @@ def begin_with(deployment: Deployment, model: Callable[[], bytes]) -> ChampionPo
 
     Args:
         deployment: the deployment.
-        model: returns the model file; it is called only if no model is in service.
+        model: returns the model file of a named backbone; it is called only if no model is in service.
     """
+    return _begin(deployment, lambda: suited(model(), deployment.task_type))
+
+
+def _begin(deployment: Deployment, model: Callable[[], bytes]) -> ChampionPointer:
     champion = deployment.champions.pointer()
     if champion is not None:
         return champion[0]
@@ -31,7 +36,7 @@ def begin_with(deployment: Deployment, model: Callable[[], bytes]) -> ChampionPo
     pointer = ChampionPointer.of(0, read_spec(file).backbone, sha)
     deployment.champions.keep(pointer)
     deployment.champions.promote(pointer, None)
-    return begin_with(deployment, model)
+    return _begin(deployment, model)
 
 
 def begin_with_backbone(deployment: Deployment, model: bytes) -> ChampionPointer:
@@ -61,7 +66,7 @@ def init_model(deployment: Deployment, file: Path | None = None) -> ChampionPoin
     if file is None:
         return begin_with(deployment, starter_model)
     model = _cold_start(file)
-    pointer = begin_with(deployment, lambda: model)
+    pointer = _begin(deployment, lambda: model)
     if pointer.sha256 != sha256(model):
         raise Conflict(_other(pointer))
     return pointer

@@ -15,6 +15,7 @@ from octospoon.domain.errors import BadRequest
 if TYPE_CHECKING:
     from octospoon.cli.operations.backbone_plan import Choice, Plan
     from octospoon.cli.operations.change_backbone import Result
+    from octospoon.domain.task_types.task_type import TaskType
 
 app = typer.Typer()
 Name = Annotated[
@@ -82,7 +83,7 @@ def _change(name: str, options: onnx.OnnxOptions, stack: str | None, consent: _C
 
     work = BackboneUse(find_deployment(stack), consent, consent.tell)
     try:
-        result = work.use(_choice(name, options)) if name else work.revoke()
+        result = work.use(_choice(name, options, work.deployment.task_type)) if name else work.revoke()
     except _OnlyShown:
         return
     if consent.as_json:
@@ -93,12 +94,12 @@ def _change(name: str, options: onnx.OnnxOptions, stack: str | None, consent: _C
         raise typer.Exit(1)
 
 
-def _choice(name: str, options: onnx.OnnxOptions) -> Choice:
+def _choice(name: str, options: onnx.OnnxOptions, task_type: TaskType) -> Choice:
     from octospoon.cli.operations.backbone_plan import choose
     from octospoon.cli.operations.backbones import download_bar
 
     with download_bar() as watch:
-        return choose(name, options.read(), print_error_line, watch)
+        return choose(name, options.read(), task_type, print_error_line, watch)
 
 
 class _Consent:
