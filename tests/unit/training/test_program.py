@@ -122,6 +122,17 @@ def test_program_ends_with_a_job_that_is_killed(tmp_path):
         time.sleep(0.02)
 
 
+def test_program_ends_although_its_guard_was_killed(tmp_path):
+    script = f"sleep 300 & echo $! > {tmp_path}/pids; kill -9 $PPID; sleep 300"
+    with pytest.raises(TrainerFailed, match="ended by SIGKILL"):
+        sh(script, tmp_path)
+    pid = int((tmp_path / "pids").read_text())
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_program_with_too_large_files_is_stopped(tmp_path):
     with pytest.raises(TrainerFailed, match="take 8,000,000 bytes, more than 1,000,000, so it was stopped"):
         sh(

@@ -195,17 +195,16 @@ def _started(
         finally:
             os.close(held)  # the guard ends the group, and with it the last writer of the pipe
             _end(process)
-            reader.join()
+            reader.join(_ENDING)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait until the guard has ended, and kill the group if it does not."""
-    try:
+    """Wait until the guard has ended, and kill what is left of the group if it hung or was killed."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_ENDING)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def size_of(folders: Sequence[Path], enough: int) -> int:
