@@ -95,6 +95,29 @@ def small() -> nn.Module:
     return backbone_utils._mobilenet_extractor(backbone, True, 6)
 
 
+def rt_detr() -> nn.Module:
+    """Return a small RT-DETR."""
+    maps = transformers.RTDetrResNetConfig(
+        embedding_size=16,
+        hidden_sizes=[64, 128, 256, 512],
+        depths=[1, 1, 1, 1],
+        out_features=["stage2", "stage3", "stage4"],
+    )
+    config = transformers.RTDetrConfig(
+        num_labels=CLASSES,
+        backbone_config=maps,
+        encoder_in_channels=[128, 256, 512],
+        decoder_in_channels=[64] * 3,
+        d_model=64,
+        encoder_hidden_dim=64,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        decoder_layers=1,
+        num_queries=60,
+    )
+    return transformers.RTDetrForObjectDetection(config)
+
+
 def main() -> None:
     """Export every detector."""
     warnings.filterwarnings("ignore")
@@ -115,6 +138,7 @@ def main() -> None:
     anchors = detection.anchor_utils.AnchorGenerator(((32,), (64,), (128,)), ((1.0,),) * 3)
     of_torchvision("fcos", detection.FCOS(small(), CLASSES + 1, anchor_generator=anchors, **sizes))
     transformers.utils.generic._is_mlx_available = False
+    of_transformers("rt-detr", rt_detr())
     tiny = {"embedding_size": 16, "depths": [1, 1, 1, 1]}
     maps = transformers.ResNetConfig(
         hidden_sizes=[16, 32, 64, 128], layer_type="basic", out_features=["stage4"], **tiny

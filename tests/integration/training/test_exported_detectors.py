@@ -52,6 +52,10 @@ def detr(logits: np.ndarray, boxes: np.ndarray) -> Decoded:
     return centred(boxes[0]), (powers / powers.sum(axis=1, keepdims=True))[:, :-1]
 
 
+def rt_detr(logits: np.ndarray, boxes: np.ndarray) -> Decoded:
+    return centred(boxes[0]), 1 / (1 + np.exp(-logits[0]))
+
+
 def faster_rcnn(boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> Decoded:
     return marked(boxes / SIDE, scores, labels - 1, len(OWN))
 
@@ -79,6 +83,7 @@ DETECTORS: dict[str, tuple[Callable[..., Decoded], dict[str, Any], Rules]] = {
     "ssdlite": (torchvision, {"classes": OWN}, SUPPRESSED),
     "fcos": (fcos, {"classes": (*OWN, "f"), "first_label": 0}, SUPPRESSED),
     "detr": (detr, {"classes": OWN}, SUPPRESSED),
+    "rt-detr": (rt_detr, {"classes": OWN}, SUPPRESSED),
     "yolos": (detr, {"classes": OWN} | TOKENS, SUPPRESSED),
 }
 

@@ -93,6 +93,15 @@ def rows(labels: int = len(CLASSES)) -> onnx.ModelProto:
     return net.file(output0=TensorProto.FLOAT)
 
 
+def centred_rows() -> onnx.ModelProto:
+    """Return a detector like Ultralytics' RT-DETR: [1, M, 6], centres as shares."""
+    net = Network()
+    label = net.graph.add("Floor", [net.scaled(net.numbers("label", BOXES, 1), len(CLASSES))], "whole")
+    parts = [net.numbers("boxes", BOXES, 4), net.numbers("score", BOXES, 1), label]
+    net.graph.add("Concat", parts, "output0", axis=2)
+    return net.file(output0=TensorProto.FLOAT)
+
+
 def queries(background: int = 0) -> onnx.ModelProto:
     """Return a detector like DETR (one background) or RT-DETR (none): logits, and centres as shares."""
     net = Network(pyramid=False)

@@ -14,6 +14,7 @@ from unit.training.exported_detectors import (
     SIDE,
     Network,
     anchors,
+    centred_rows,
     columns,
     lists,
     queries,
@@ -51,6 +52,11 @@ def of_rows(output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return output[0, :, :4] / SIDE, scores
 
 
+def of_centred_rows(output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x, y, w, h = output[0, :, :4].T
+    return np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=-1), of_rows(output)[1]
+
+
 def of_queries(logits: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x, y, w, h = boxes[0].T
     scores = 1 / (1 + np.exp(-logits[0]))
@@ -74,6 +80,13 @@ FORMS: dict[str, tuple[onnx.ModelProto, Any, Rules, str, str]] = {
     "columns": (columns(), of_columns, Rules(), "Ultralytics YOLO, boxes as centre", "letterbox"),
     "any batch": (columns(shape=("n", 3, SIDE, SIDE)), of_columns, Rules(), "Ultralytics YOLO", "letterbox"),
     "rows": (rows(), of_rows, SUPPRESSED, "end to end, boxes as x1, y1, x2, y2 in pixels", "letterbox"),
+    "centred rows": (
+        centred_rows(),
+        of_centred_rows,
+        SUPPRESSED,
+        "end to end, boxes as centre, width, height in shares",
+        "squash",
+    ),
     "rt-detr": (queries(), of_queries, SUPPRESSED, "RT-DETR, boxes as centre", "squash"),
     "detr": (queries(1), of_queries, SUPPRESSED, "softmax scores, background last", "squash"),
     "ssd": (anchors(), of_anchors, Rules(), "SSD, boxes as x1, y1, x2, y2 in shares", "squash"),
