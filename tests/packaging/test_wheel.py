@@ -53,6 +53,7 @@ OPTIONAL = {
     "octospoon.cli.datasets.digits",
     "octospoon.cli.datasets.labelled",
     "octospoon.cli.datasets.mosaics",
+    "octospoon.cli.datasets.several_classes",
     "octospoon.cli.demo.loop",
     "octospoon.cli.demo.random_control",
     "octospoon.cli.demo.tasks",

@@ -9,9 +9,9 @@ import warnings
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
+from octospoon.runtime.settings import STACK
+
 NAMESPACE = "octospoon"
-STACK = "OCTOSPOON_STACK_NAME"
-"""The environment variable that holds the name of the CloudFormation stack."""
 
 
 def stack_name() -> str:

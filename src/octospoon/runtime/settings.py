@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "OCTOSPOON_"
+STACK = "OCTOSPOON_STACK_NAME"
+"""The environment variable that holds the name of the CloudFormation stack."""
 T = TypeVar("T", bound=msgspec.Struct)
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]

@@ -86,4 +86,7 @@ def _entries(declared: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterable[str]
         allowed = ", ".join(str(value) for value in declaration.get("AllowedValues", []))
         text += f"; one of {allowed})" if allowed else ")"
         yield f"  {name}"
-        yield from textwrap.wrap(text, _WIDTH, initial_indent="      ", subsequent_indent="      ")
+        # a path must not be broken at its hyphens
+        yield from textwrap.wrap(
+            text, _WIDTH, initial_indent="      ", subsequent_indent="      ", break_on_hyphens=False
+        )

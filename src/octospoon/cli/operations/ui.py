@@ -18,8 +18,7 @@ from octospoon.cli.operations.report import head_of
 from octospoon.cli.operations.spending import spent
 from octospoon.cli.operations.trace import trace
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.runtime.observability import STACK
-from octospoon.runtime.settings import RankSettings, load
+from octospoon.runtime.settings import STACK, RankSettings, load
 from octospoon.runtime.wiring.rank import chooser
 from octospoon.ui.backend import Backend
 
