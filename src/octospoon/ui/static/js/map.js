@@ -126,7 +126,7 @@
         swatch.style.backgroundColor = `rgb(${each.colour.join(",")})`;
         const pressed = this.isolated === each.value;
         list.append(o.h("li", {}, o.h("button", { type: "button", "aria-pressed": String(pressed), onclick: () => { this.isolated = pressed ? null : each.value; this.colour(); } },
-          swatch, o.h("span", { class: "name" }, each.name), o.h("span", { class: "number" }, each.count.toLocaleString("en")))));
+          swatch, o.h("span", { class: "name", title: each.name }, each.name), o.h("span", { class: "number" }, each.count.toLocaleString("en")))));
       }
       const some = this.isolated !== null;
       return [list, note ? o.note(note) : null, o.h("button", { type: "button", disabled: !some, onclick: () => this.choose(this.indices((i) => this.colouring.has(i, this.isolated)), false) }, "Select what stands out")];

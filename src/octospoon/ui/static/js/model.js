@@ -1,7 +1,7 @@
 "use strict";
 /* The view Model: learning curve, calibration, confusion, mistakes, differences of versions, and decisions. */
 (function (o) {
-  const MOST_CLASSES = 20, WORST = 24, AT_ONCE = 60, DECISIONS = 4;
+  const MOST_CLASSES = 20, WORST = 24, AT_ONCE = 60, DECISIONS = 4, SHORT = 6;
 
   o.views.model = {
     title: "Model",
@@ -152,10 +152,10 @@
       const kind = `${row === column ? "hit" : "miss"} level${number ? Math.min(4, 1 + Math.floor(4 * share)) : 0}`;
       return o.h("td", { class: kind }, number ? o.h("a", { href: cellAddress(row, column), "aria-label": `${o.count(number, "image")} with the label ${row}, predicted ${column}`, "aria-current": row === label && column === predicted ? "true" : null }, String(number)) : "0");
     };
-    return o.h("div", { class: "scrolled", tabindex: "0", role: "group", "aria-label": "Confusion matrix" }, o.h("table", { class: "matrix" },
+    return o.h("div", { class: "scrolled", tabindex: "0", role: "group", "aria-label": "Confusion matrix" }, o.h("table", { class: order.some((name) => name.length > SHORT) ? "matrix long" : "matrix" },
       o.h("caption", {}, "Rows are labels, columns are predictions."),
-      o.h("thead", {}, o.h("tr", {}, o.h("th", { scope: "col" }, "Label"), order.map((name) => o.h("th", { scope: "col" }, name)))),
-      o.h("tbody", {}, order.map((row) => o.h("tr", {}, o.h("th", { scope: "row" }, row), order.map((column) => cell(row, column)))))));
+      o.h("thead", {}, o.h("tr", {}, o.h("th", { scope: "col" }, "Label"), order.map((name) => o.h("th", { scope: "col", title: name }, o.h("span", {}, name))))),
+      o.h("tbody", {}, order.map((row) => o.h("tr", {}, o.h("th", { scope: "row", title: row }, row), order.map((column) => cell(row, column)))))));
   }
 
   /** Return the most frequent confusions, where a matrix would be too large to read. */
