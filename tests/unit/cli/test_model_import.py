@@ -12,6 +12,9 @@ import onnx
 import pytest
 from fakes.pool import FakeEntries
 from fakes.training import FakeRegistry
+from unit.training.detectors import red_detector
+from unit.training.exported_detectors import CLASSES as DETECTED
+from unit.training.exported_detectors import columns, lists
 from unit.training.networks import network
 from unit.training.stack import JOB, World, starter
 
@@ -291,3 +294,31 @@ def test_a_file_that_is_there_is_not_written_over(made, backbone, tmp_path, caps
         assert message in capsys.readouterr().err
     assert backbone.read_bytes() == before
     assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_deployment_takes_no_detector(made, tmp_path):
+    before = made.champions.current
+    onnx.save(columns(), tmp_path / "detector.onnx")
+    (tmp_path / "ours.onnx").write_bytes(red_detector(32, 32, "letterbox"))
+
+    for name, options in (
+        ("detector.onnx", Options(Pixels(), classes=DETECTED)),
+        ("ours.onnx", Options(Pixels())),
+    ):
+        with pytest.raises(BadRequest, match=r"the file is a detector.*--to OUT\.onnx"):
+            model_import.import_model(deployment(made), tmp_path / name, options, None)
+
+    assert made.champions.current == before
+
+
+def test_features_of_a_detector_may_become_a_backbone(made, tmp_path):
+    onnx.save(lists(), tmp_path / "lists.onnx")
+    onnx.save(columns(), tmp_path / "detector.onnx")
+
+    with pytest.raises(BadRequest, match=r"is a detector.*name its features with --output"):
+        model_import.import_model(deployment(made), tmp_path / "lists.onnx", Options(Pixels()), None)
+    done = model_import.import_model(
+        deployment(made), tmp_path / "detector.onnx", Options(Pixels(), output="maps8"), None
+    )
+
+    assert (done.pointer.version, done.model.spec.boxes, done.model.spec.dim) == (0, 0, 16)
