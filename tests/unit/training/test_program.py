@@ -136,7 +136,7 @@ def test_program_ends_although_its_guard_was_killed(tmp_path):
 def test_program_with_too_large_files_is_stopped(tmp_path):
     with pytest.raises(TrainerFailed, match="take 8,000,000 bytes, more than 1,000,000, so it was stopped"):
         sh(
-            f"mkdir {tmp_path}/a; head -c 8000000 /dev/zero > {tmp_path}/a/file; sleep 300",
+            f"mkdir {tmp_path}/a; truncate -s 8000000 {tmp_path}/a/file; sleep 300",
             tmp_path,
             most_bytes=10**6,
         )
