@@ -12,10 +12,11 @@ from unit.training.detectors import CLASSES, RULES, of_contract, red_detector, w
 from octospoon.adapters.imaging.decode import GREY, frame
 from octospoon.adapters.onnx.file_reader import read_spec
 from octospoon.adapters.onnx.scorer import OnnxScorer
-from octospoon.domain.errors import BadModel
+from octospoon.domain.errors import BadModel, BadRequest
 from octospoon.domain.model_spec import BOXES, EMBEDDING, INPUT, RESIZE_RULES, SCORES, ModelSpec
 from octospoon.domain.pool.framing import WHOLE, Region
 from octospoon.training.graph.builder import Builder
+from octospoon.training.model.optimize import Sample, forms
 from octospoon.usecases.scoring.predict_image import predict_image
 
 if TYPE_CHECKING:
@@ -177,3 +178,11 @@ def test_right_boxes_and_scores_are_taken(tmp_path):
     )
 
     np.testing.assert_allclose(prediction.probabilities, [[*GOOD, 0.3, 0.2], [0] * 6])
+
+
+def test_no_forms_are_made_of_a_detector(tmp_path):
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    sample = Sample(images, images, np.zeros(0, np.int64))
+
+    with pytest.raises(BadRequest, match="the file is a detector"):
+        forms(red_detector(32, 32, "squash"), None, sample)

@@ -16,7 +16,7 @@ import onnx
 import onnxruntime as ort
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
-from octospoon.domain.errors import BadModel
+from octospoon.domain.errors import BadModel, BadRequest
 from octospoon.domain.evaluation import optimization
 from octospoon.domain.model_spec import INPUT
 from octospoon.training.data.dataset import as_stored
@@ -91,9 +91,12 @@ def forms(model: bytes, head: HeadScorer | None, sample: Sample) -> Forms:
 
     Raises:
         BadModel: octospoon did not assemble the model, or the model itself cannot be run.
+        BadRequest: the model is a detector.
     """
-    backbone = model_file.extract_backbone(model)
-    resize = model_file.read_spec(model).resize
+    spec = model_file.read_spec(model)
+    if spec.boxes:
+        raise BadRequest("the file is a detector: forms are compared by embeddings and classes, not by boxes")
+    backbone, resize = model_file.extract_backbone(model), spec.resize
     files, failed = {"original": cold_start(backbone, resize)}, dict[str, str]()
     _try(files["original"], sample.images)
     makers: dict[str, Callable[[bytes], bytes]] = {
