@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 import pytest
+from unit.training.exported_detectors import columns
 from unit.training.networks import network
 
 from octospoon.domain.errors import BadModel, BadRequest
@@ -67,6 +68,11 @@ def test_classes_may_be_in_the_metadata_of_the_file(tmp_path, key, value):
     model = network()
     onnx.helper.set_model_props(model, {key: value})
     assert read_model(left(tmp_path, "", model), CLASSES).classes == ("dog", "cat", "owl")
+
+
+def test_a_detector_is_no_classifier(tmp_path):
+    with pytest.raises(BadModel, match="is a detector, and the labels of the project are classes"):
+        read_model(left(tmp_path, "", columns()), CLASSES)
 
 
 def test_empty_classes_make_an_embedding(tmp_path):

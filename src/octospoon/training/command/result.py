@@ -125,7 +125,12 @@ def read_model(folder: Path, classes: Classes) -> check_import.Parts:
     if given is None:
         given = _own_classes(metadata) or classes.names
     options = described.options(classes.meant(given))
-    return check_import.read(folder / MODEL, options, classes.activation)
+    parts = check_import.read(folder / MODEL, options, classes.activation)
+    if parts.is_detector:
+        raise BadModel(
+            f"{MODEL} is a detector, and the labels of the project are classes: write a classifier"
+        )
+    return parts
 
 
 def _check_files(folder: Path) -> None:
