@@ -27,6 +27,8 @@ FARGATE = {
         FARGATE | {"TrainingCpu": "1024", "TrainingMemory": "8192"},
         FARGATE | {"TrainingCpu": "16384", "TrainingMemory": "8192"},
         {"Launcher": "ecs"},
+        {"TaskType": "multilabel"},
+        {"TaskType": "multilabel", "Trainer": "finetune"},
         {"Trainer": "command"},
         {"TrainerCommand": "train"},
         {"Trainer": "command", "TrainerCommand": "train"},
