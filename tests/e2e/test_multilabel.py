@@ -90,6 +90,7 @@ def lane() -> Iterator[Lane]:
         upload(stack.deployment, {key: mosaics.mosaic(i).png_bytes() for i, key in enumerate(keys)})
         scored(stack.deployment, keys)
         yield Lane(servers, stack)
+        stack.label_studio.close()
 
 
 @pytest.fixture(scope="module")
