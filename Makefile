@@ -30,7 +30,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks multilabel upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-evaluation bench-heads bench-label-value bench-macro-f1 bench-several-classes bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks multilabel upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-detection-value bench-evaluation bench-heads bench-label-value bench-macro-f1 bench-several-classes bench-load \
 	bench-rescore bench-score bench-select bench-ui screenshots peers image-sets oracle finetune import-detectors trainer-command test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -154,6 +154,9 @@ bench-crossfit: .venv/.installed ## check accuracy estimates and the gate of mod
 bench-ap-intervals: .venv/.installed ## check how often the intervals of average precision contain the truth; JSON=file
 	@.venv/bin/python -m bench.ap_intervals $(if $(JSON),--json $(JSON))
 
+bench-detection-value: $(ENVS)/finetune/.installed ## measure what a label is worth for boxes, on digit mosaics and BCCD; ARGS="--seeds 5" JSON=file PLOT=file
+	@$(ENVS)/finetune/bin/python -m bench.detection_value $(ARGS) $(if $(JSON),--json $(JSON)) $(if $(PLOT),--plot $(PLOT))
+
 bench-evaluation: .venv/.installed ## compare naive and live accuracy estimates with the truth on real images; JSON=file
 	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))
 
@@ -176,7 +179,8 @@ oracle: .venv/.installed $(ENVS)/oracle/.installed ## compare the accuracy estim
 	@.venv/bin/pytest -q tests/unit/domain/test_estimators.py tests/integration/domain/test_oracle.py
 
 finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=finetune (several GB) and test it
-	@.venv/bin/pytest -s --finetune tests/integration/training/test_finetune.py tests/e2e/test_finetune.py
+	@.venv/bin/pytest -s --finetune tests/integration/training/test_finetune.py tests/integration/training/test_detector.py \
+		tests/e2e/test_finetune.py
 
 trainer-command: prepared $(ENVS)/finetune/.installed ## run programs of Trainer=command on a stack of their own
 	@.venv/bin/pytest -s --trainer-command tests/e2e/test_command.py

@@ -86,3 +86,17 @@ def in_upload(boxes: npt.NDArray[np.float32], region: Region) -> npt.NDArray[np.
     scale, start = np.array([right - left, bottom - top] * 2), np.array([left, top] * 2)
     placed: npt.NDArray[np.float32] = np.clip(boxes * scale + start, 0, 1).astype(np.float32)
     return placed
+
+
+def in_input(boxes: npt.NDArray[np.float64], region: Region) -> npt.NDArray[np.float64]:
+    """Return boxes as shares of the input, which may reach beyond it.
+
+    Args:
+        boxes: float64 [M, 4]: x1, y1, x2, y2 as shares of the upload.
+        region: the part of the upload that the input shows.
+    """
+    left, top, right, bottom = region
+    placed: npt.NDArray[np.float64] = (boxes - np.array([left, top] * 2)) / np.array(
+        [right - left, bottom - top] * 2
+    )
+    return placed

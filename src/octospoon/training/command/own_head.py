@@ -174,7 +174,7 @@ def _embeddings(
         path.write_bytes(imported.model)
         scorer = OnnxScorer(path)
         chosen = [dataset.images[i] for i in rows.tolist()]
-        pixels, readable = pictures.read(chosen, store, imported.spec, Path(folder))
+        pixels, readable, _ = pictures.read(chosen, store, imported.spec, Path(folder))
         kept = np.flatnonzero(readable)
         parts = [scorer.run(pixels[kept[start : start + _BATCH]])[0] for start in range(0, len(kept), _BATCH)]
     return rows[kept], as_stored(np.concatenate(parts)) if parts else np.empty(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from octospoon.adapters.imaging.decode import decode
+from octospoon.adapters.imaging.decode import frame
 from octospoon.domain.errors import BadImage
+from octospoon.domain.pool.framing import WHOLE
 from octospoon.training.data.dataset import read_labelled
 
 if TYPE_CHECKING:
@@ -20,15 +21,29 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.model_spec import ModelSpec
+    from octospoon.domain.pool.framing import Region
     from octospoon.ports.images import ImageStore
 
 _READERS = 8
 _log = logging.getLogger(__name__)
 
 
-def read(
-    images: Sequence[LabelledImage], store: ImageStore, spec: ModelSpec, folder: Path
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+class Read(NamedTuple):
+    """The pixels of N images.
+
+    Attributes:
+        pixels: uint8 [N, H, W, 3], memory-mapped.
+        readable: bool [N], True for images that could be read. Others are gone, unreadable or replaced since
+            they were labelled, and their pixels are black.
+        regions: the part of each image that its pixels show.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    readable: npt.NDArray[np.bool_]
+    regions: list[Region]
+
+
+def read(images: Sequence[LabelledImage], store: ImageStore, spec: ModelSpec, folder: Path) -> Read:
     """Read and decode images into the model's input size.
 
     Args:
@@ -36,19 +51,16 @@ def read(
         store: the store that holds the image files.
         spec: the model's input format.
         folder: where the file of pixels is written.
-
-    Returns:
-        The pixels, uint8 [N, H, W, 3], memory-mapped, and bool [N], True for images that could be read.
-        Images that are gone, unreadable or replaced since they were labelled are black.
     """
     shape = (len(images), spec.height, spec.width, 3)
+    regions = [WHOLE] * len(images)
     pixels: npt.NDArray[np.uint8] = np.lib.format.open_memmap(folder / "pixels.npy", "w+", np.uint8, shape)
 
     def load(position: int) -> bool:
         image = images[position]
         try:
             data = read_labelled(store, image)
-            pixels[position] = decode(data, spec.height, spec.width, spec.resize)
+            pixels[position], regions[position] = frame(data, spec.height, spec.width, spec.resize)
         except BadImage as error:
             _log.warning("%s is left out of training: %s", image.key, error)
             return False
@@ -56,4 +68,4 @@ def read(
 
     with ThreadPoolExecutor(_READERS) as threads:
         readable = np.fromiter(threads.map(load, range(len(images))), bool, len(images))
-    return pixels, readable
+    return Read(pixels, readable, regions)

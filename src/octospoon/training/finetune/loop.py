@@ -93,19 +93,23 @@ class _HeldOut:
 
 
 @contextlib.contextmanager
-def reproducible(device: torch.device) -> Iterator[list[str]]:
-    """Use one thread and deterministic algorithms, so that the same images and seed give the same bits.
+def reproducible(device: torch.device, threads: int = 1) -> Iterator[list[str]]:
+    """Use a fixed number of threads and deterministic algorithms, so that equal inputs give equal bits.
 
     On a GPU this holds for the same model of GPU, and some operators have no deterministic algorithm there.
     Numbers have all bits of float32 there too, because the embeddings must be those of onnxruntime.
 
+    Args:
+        device: what computes.
+        threads: of the processor; another number may give other bits.
+
     Yields:
         A list that has the names of the operators without such an algorithm at the end of the block.
     """
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     gpu = device.type == "cuda"
     uncertain: list[str] = []
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=gpu)
     try:
         if not gpu:
@@ -124,7 +128,7 @@ def reproducible(device: torch.device) -> Iterator[list[str]]:
             uncertain.extend([name] if found else [])
             _log.warning("%s", text)
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
         torch.use_deterministic_algorithms(mode=strict)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
@@ -12,7 +12,31 @@ Positive = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=0.5)]
 
 
-class FineTuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TrainerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of a trainer, which the setting ``FineTuning`` gives as a text."""
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read a setting such as ``epochs=20,flip=true``; other options keep their defaults.
+
+        Raises:
+            NotConfigured: an option is unknown, or its value is out of range.
+        """
+        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+        given = {name.strip(): value.strip() for name, _, value in pairs}
+        try:
+            return msgspec.convert(given, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise NotConfigured(
+                f"FineTuning is {text!r}: {error}; its options are {', '.join(cls.__struct_fields__)}"
+            ) from error
+
+    def params(self) -> dict[str, str]:
+        """Return every option as a parameter for the experiment tracker."""
+        return {f"fine_tuning_{name}": f"{value}" for name, value in msgspec.structs.asdict(self).items()}
+
+
+class FineTuning(TrainerOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of fine-tuning.
 
     Attributes:
@@ -36,23 +60,3 @@ class FineTuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     shift: Share = 0.05
     brightness: Share = 0.1
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
-
-    @classmethod
-    def read(cls, text: str) -> FineTuning:
-        """Read a setting such as ``epochs=20,flip=true``; other options keep their defaults.
-
-        Raises:
-            NotConfigured: an option is unknown, or its value is out of range.
-        """
-        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-        given = {name.strip(): value.strip() for name, _, value in pairs}
-        try:
-            return msgspec.convert(given, cls, strict=False)
-        except msgspec.ValidationError as error:
-            raise NotConfigured(
-                f"FineTuning is {text!r}: {error}; its options are {', '.join(cls.__struct_fields__)}"
-            ) from error
-
-    def params(self) -> dict[str, str]:
-        """Return every option as a parameter for the experiment tracker."""
-        return {f"fine_tuning_{name}": f"{value}" for name, value in msgspec.structs.asdict(self).items()}

@@ -89,7 +89,7 @@ class FineTuner:
         if not len(apart):
             return self._frozen(backbone, dataset, spec, "all labels are of the audit share", ())
         with tempfile.TemporaryDirectory() as folder:
-            pixels, readable = pictures.read(apart.images, self.images, spec, Path(folder))
+            pixels, readable, _ = pictures.read(apart.images, self.images, spec, Path(folder))
             held_out = readable & (fold_of(apart.labels, self.options.seed) == 0)
             return self._trained(backbone, dataset, spec, _Material(pixels, readable, held_out, chosen))
 

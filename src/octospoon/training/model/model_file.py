@@ -115,7 +115,10 @@ def head_file(weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], s
 
 
 def assemble(backbone: bytes, head: bytes | None, spec: ModelSpec) -> bytes:
-    """Return a model file with both outputs, or with the embedding alone if there is no head.
+    """Return a model file with the outputs of backbone and head, or the embedding alone without a head.
+
+    A head reads the backbone's embedding, or its feature maps by their names. A detector from elsewhere has
+    no head of its own.
 
     Equal arguments give equal bytes, and `extract_backbone` returns the bytes of the backbone.
 
@@ -123,7 +126,7 @@ def assemble(backbone: bytes, head: bytes | None, spec: ModelSpec) -> bytes:
         BadModel: the spec contradicts the files.
     """
     spec.check()
-    if (spec.has_head and not spec.boxes) != (head is not None):
+    if spec.has_head != (head is not None) and not spec.boxes:
         raise BadModel("a model has classes if and only if it has a head, or predicts boxes")
     model = onnx.load_from_string(backbone)
     if head is not None:
@@ -142,9 +145,12 @@ def extract_backbone(model: bytes) -> bytes:
     """
     proto = onnx.load_from_string(model)
     named = read_spec(model).backbone
-    _keep(proto.graph.node, [node for node in proto.graph.node if not node.name.startswith(HEAD_PREFIX)])
-    _keep(proto.graph.initializer, [c for c in proto.graph.initializer if not c.name.startswith(HEAD_PREFIX)])
-    _keep(proto.graph.output, [value for value in proto.graph.output if value.name != PROBABILITIES])
+    computed = {
+        name for node in proto.graph.node if node.name.startswith(HEAD_PREFIX) for name in node.output
+    }
+    for field in (proto.graph.node, proto.graph.initializer):
+        _keep(field, [each for each in field if not each.name.startswith(HEAD_PREFIX)])
+    _keep(proto.graph.output, [value for value in proto.graph.output if value.name not in computed])
     del proto.metadata_props[:]
     backbone: bytes = proto.SerializeToString(deterministic=True)
     if sha256(backbone) != named:

@@ -1,0 +1,275 @@
+"""Train a detector on the labelled images, as a `Trainer`. The backbone and all stored embeddings stay."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+
+from octospoon.adapters.onnx.session import open_session, run_session
+from octospoon.domain.errors import BadModel, BadRequest
+from octospoon.domain.evaluation.training_record import EVERY_HEAD, TrainingRecord
+from octospoon.domain.model_spec import BOXES, INPUT, SCORES
+from octospoon.domain.pool.boxes import placed
+from octospoon.domain.pool.framing import in_input
+from octospoon.domain.task_types.detection.evaluation import DetectionEvaluator
+from octospoon.domain.training.jobs import TrainedModel
+from octospoon.training.data import pictures
+from octospoon.training.detector import features
+from octospoon.training.detector.maps import with_outputs
+from octospoon.training.detector.options import DetectorOptions
+from octospoon.training.detector.views import visible
+from octospoon.training.finetune.trainer import check_installed
+from octospoon.training.graph import onnx_graph, suppression
+from octospoon.training.graph.suppression import Rules
+from octospoon.training.head.fit import fold_of
+from octospoon.training.head.trainer import KEPT_OUT
+from octospoon.training.model import model_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import torch
+
+    from octospoon.domain.model_spec import ModelSpec
+    from octospoon.domain.pool.framing import Region
+    from octospoon.ports.images import ImageStore
+    from octospoon.training.data.dataset import Dataset
+    from octospoon.training.data.pictures import Read
+    from octospoon.training.detector.features import Features
+    from octospoon.training.detector.loop import Course
+    from octospoon.training.detector.maps import FeatureMap
+    from octospoon.training.detector.network import Detector
+
+PARITY = 1e-4
+"""Largest difference of a score, or of an edge as a share of the input's side, between PyTorch and ONNX."""
+LEAST_LABELS = 10
+RULES = Rules()
+_COMPARED = 8
+_BATCH = 8
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorTrainer:
+    """Implements `octospoon.training.head.trainer.Trainer`.
+
+    Attributes:
+        images: the store of the labelled images.
+        options: the settings of training.
+        device: ``cuda`` demands a GPU, ``cpu`` uses none, and ``auto`` uses one if it is visible.
+        threads: of the processor; another number may give other bytes.
+    """
+
+    images: ImageStore
+    options: DetectorOptions = field(default_factory=DetectorOptions)
+    device: str = "auto"
+    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+    def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
+        """Train on the readable images and hold out a fifth of them for early stopping. See `Trainer`.
+
+        The audit share is kept out, because training is too expensive to repeat for each fold. The targets
+        are float64 [N, M, 5]; see `DetectionEvaluator`.
+
+        Raises:
+            NotConfigured: PyTorch is not installed, or a GPU is demanded and none is visible.
+            BadRequest: there are too few labels, or the backbone has no feature maps.
+            BadModel: training diverged, or PyTorch and onnxruntime compute different boxes.
+        """
+        check_installed()
+        opset_of(backbone)  # before the work, not after it
+        from octospoon.training.finetune import device
+
+        apart, chosen = dataset.part(audit=False), device.chosen(self.device)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            read = pictures.read(apart.images, self.images, spec, folder)
+            labels = apart.labels.astype(np.float64)
+            targets = [_in_input(*each) for each in zip(labels, read.regions, strict=True)]
+            learned, held_out = _parts(labels, targets, read.readable, self.options.seed)
+            computed = features.compute(backbone, read.pixels, targets, self.options, folder)
+            course, params = self._course(computed, learned, held_out, len(spec.classes), chosen)
+            model, head = assembled(backbone, course.detector, computed.maps, spec)
+            gap = parity_gap(model, course.detector, computed.maps, read.pixels[held_out[:_COMPARED]])
+            predicted = _predicted(model, read, held_out)
+        ap50 = DetectionEvaluator().metric(predicted, labels[held_out])
+        seen = np.sort(np.concatenate([learned, held_out]))
+        return TrainedModel(
+            model=model,
+            head=head,
+            held_out=_of_all_rows(predicted, held_out, dataset),
+            record=_record(apart.numbers()[seen], dataset, spec),
+            metrics=_measures(course) | {"held_out_ap50": ap50, "torch_parity_gap": gap},
+            params=self._params() | params,
+            epochs=course.epochs,
+        )
+
+    def _params(self) -> dict[str, str]:
+        own = {"trainer": "detector", "audit_labels": KEPT_OUT, "backbone_kept": "a detector reads its maps"}
+        return own | self.options.params()
+
+    def _course(
+        self,
+        computed: Features,
+        learned: npt.NDArray[np.int64],
+        held_out: npt.NDArray[np.int64],
+        classes: int,
+        chosen: torch.device,
+    ) -> tuple[Course, dict[str, str]]:
+        """Return the trained detector and parameters about its training."""
+        import torch
+
+        from octospoon.training.detector.loop import train
+        from octospoon.training.finetune import device, loop
+
+        with loop.reproducible(chosen, self.threads) as uncertain:
+            course = train(computed, learned, held_out, classes, self.options, chosen)
+        # a GPU may round numbers outside of the block above, and what follows is compared with onnxruntime
+        course.detector.place(torch.device("cpu"))
+        _log.info("training ended: %s; the best check was number %d", course.ended, course.best)
+        unsure = [*uncertain, *(["the time limit"] if course.timed else [])]
+        return course, {
+            "device": device.described(chosen),
+            "training_ended": course.ended,
+            "reproducible": f"no: {', '.join(unsure)}" if unsure else "yes",
+        }
+
+
+def assembled(
+    backbone: bytes, detector: Detector, maps: Sequence[FeatureMap], spec: ModelSpec
+) -> tuple[bytes, bytes]:
+    """Return the model file of the contract ``octospoon/2``, and its head alone.
+
+    Raises:
+        BadRequest: the backbone's operators are older than the suppression of boxes needs.
+    """
+    from octospoon.training.detector.export import head_file
+
+    head = head_file(detector, maps, RULES, opset_of(backbone))
+    named = replace(spec, backbone=model_file.sha256(backbone), boxes=RULES.most)
+    return model_file.assemble(backbone, head, named), head
+
+
+def _measures(course: Course) -> dict[str, float]:
+    loss = course.epochs[course.best - 1]["epoch_held_out_loss"]
+    return {"held_out_loss": loss, "best_check": float(course.best)}
+
+
+def _record(seen: npt.NDArray[np.uint64], dataset: Dataset, spec: ModelSpec) -> TrainingRecord:
+    """Return the record of a detector that saw the images of these numbers, and no audit image."""
+    folds = np.full(len(seen), EVERY_HEAD, np.int64)
+    return TrainingRecord.of(seen, folds, {}, (spec.dim, len(spec.classes)), dataset.tuned)
+
+
+def _of_all_rows(
+    predicted: npt.NDArray[np.float64], held_out: npt.NDArray[np.int64], dataset: Dataset
+) -> npt.NDArray[np.float64]:
+    """Return predictions in the rows of the dataset, NaN for others than the held-out ones.
+
+    `held_out` are rows of its part outside the audit share.
+    """
+    result = np.full((len(dataset), *predicted.shape[1:]), np.nan)
+    result[np.flatnonzero([not image.audit for image in dataset.images])[held_out]] = predicted
+    return result
+
+
+def opset_of(backbone: bytes) -> int:
+    """Return the version of a backbone's operators.
+
+    Raises:
+        BadRequest: it is older than the suppression of boxes needs.
+    """
+    opset = onnx_graph.opset(onnx.load_from_string(backbone))
+    if opset < suppression.OPSET:
+        raise BadRequest(
+            f"the backbone has operators of ONNX opset {opset}, and a detector needs {suppression.OPSET} or "
+            "newer: export it again with a newer opset"
+        )
+    return opset
+
+
+def parity_gap(
+    model: bytes, detector: Detector, maps: Sequence[FeatureMap], pixels: npt.NDArray[np.uint8]
+) -> float:
+    """Return the largest difference between PyTorch and onnxruntime before suppression, on real images.
+
+    Args:
+        model: the model file.
+        detector: what it was made from, on the processor.
+        maps: the feature maps that the detector reads.
+        pixels: uint8 [N, H, W, 3], N >= 1.
+
+    Raises:
+        BadModel: the difference is above PARITY.
+    """
+    import torch
+
+    from octospoon.training.detector.export import RAW_BOXES, RAW_SCORES
+
+    names = [*(each.tensor for each in maps), RAW_BOXES, RAW_SCORES]
+    opened = open_session(with_outputs(model, names))
+    *read, boxes, scores = run_session(opened, names, {INPUT: np.asarray(pixels)})
+    with torch.no_grad():
+        ours = detector([torch.from_numpy(each) for each in read])
+    gaps = [
+        float(np.abs(own.numpy() - served).max()) for own, served in zip(ours, (boxes, scores), strict=True)
+    ]
+    if not max(gaps) <= PARITY:
+        raise BadModel(
+            f"boxes and scores of PyTorch and onnxruntime differ by {max(gaps):.1e}, the limit is "
+            f"{PARITY:.0e}: use another backbone"
+        )
+    return max(gaps)
+
+
+def _in_input(targets: npt.NDArray[np.float64], region: Region) -> npt.NDArray[np.float64]:
+    """Return the boxes that a model's input shows, float64 [L, 5], without padding."""
+    boxes = targets[targets[:, 4] >= 0]
+    boxes[:, :4] = in_input(boxes[:, :4], region)
+    return visible(boxes)
+
+
+def _parts(
+    labels: npt.NDArray[np.float64],
+    targets: Sequence[npt.NDArray[np.float64]],
+    readable: npt.NDArray[np.bool_],
+    seed: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the rows to train on and a fifth to hold out, of every rarest class of an image in proportion.
+
+    Raises:
+        BadRequest: they are too few, or no box is among those to train on.
+    """
+    rows = np.flatnonzero(readable)
+    if len(rows) < LEAST_LABELS:
+        raise BadRequest(
+            f"{len(rows)} labelled images can be read beside the audit share, which is kept out of training. "
+            f"A detector needs at least {LEAST_LABELS}: label more images"
+        )
+    away = fold_of(DetectionEvaluator().strata(labels[rows]), seed) == 0
+    learned, held_out = rows[~away], rows[away]
+    if not any(len(targets[row]) for row in learned):
+        raise BadRequest(
+            f"none of the {len(learned)} images to train on has a box that the model's input shows: label "
+            "images with objects"
+        )
+    return learned, held_out
+
+
+def _predicted(model: bytes, read: Read, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return predictions of the model file, float64 [M, K, 4 + C], in shares of the uploads."""
+    opened, predicted = open_session(model), []
+    for start in range(0, len(rows), _BATCH):
+        part = rows[start : start + _BATCH]
+        made = run_session(opened, [BOXES, SCORES], {INPUT: np.array(read.pixels[part])})
+        for each, row in zip(np.concatenate(made, axis=2), part.tolist(), strict=True):
+            predicted.append(placed(each, read.regions[row]))
+    return np.stack(predicted).astype(np.float64)
