@@ -170,7 +170,7 @@ def test_the_overlap_that_is_removed_may_be_chosen(tmp_path):
     assert kept[0] < kept[1] < kept[2]
 
 
-def test_boxes_and_scores_of_four_columns_are_told_apart_by_name(tmp_path):
+def test_boxes_and_scores_of_four_columns_differ_by_name(tmp_path):
     model = anchors()
     for values in (model.graph.output, *(node.output for node in model.graph.node)):
         for i, value in enumerate(values):
