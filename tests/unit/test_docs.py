@@ -27,9 +27,9 @@ def commands() -> set[str]:
 
 @EVERY_DOCUMENT
 def test_every_command_and_target_exists(document: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
-    assert set(re.findall(r"(?<![\w.@-])make ([a-z]+(?:-[a-z]+)*)", code(document))) <= targets
+    assert set(re.findall(r"(?<![\w.@-])make ([a-z]+(?:-[a-z0-9]+)*)", code(document))) <= targets
     assert (
         set(re.findall(r"(?<![\w./`-])(?:\.venv/bin/)?octospoon ([a-z][a-z-]+)", code(document)))
         <= commands()
