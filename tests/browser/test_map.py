@@ -102,7 +102,7 @@ def test_dragging_moves_the_map_and_opens_nothing(pool: tuple[Served, str], tab:
     opened.page.mouse.move(x + 80, y - 60, steps=6)
     opened.page.mouse.up()
     opened.page.mouse.move(x + 1, y, steps=2)
-    assert not opened.page.locator(".tip").is_visible()
+    opened.page.locator(".tip").wait_for(state="hidden")
     opened.page.keyboard.press("0")  # shows everything, as at the beginning
     opened.page.mouse.move(x, y, steps=2)
     opened.page.locator(".tip .key").wait_for()
