@@ -27,6 +27,8 @@ class Lead(NamedTuple):
     high: float
 
     def __str__(self) -> str:
+        if not np.isfinite(self.low):
+            return f"{self.mean:+.1f} (one seed, no interval)"
         return f"{self.mean:+.1f} ({self.low:+.1f} to {self.high:+.1f})"
 
     @property
