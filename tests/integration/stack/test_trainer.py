@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from fakes.clock import FakeClock
@@ -52,9 +53,10 @@ def jobs(root) -> list[str]:
     return [command for command in running(root) if "987" in command]
 
 
-def start_worker(stack, control: FakeControl) -> list[str]:
+def start_worker(stack, control: FakeControl, **outputs: str) -> list[str]:
     lines: list[str] = []
-    start_trainer(stack, PROJECT, control, lines.append)
+    project = LocalProject("", PROJECT.outputs | outputs, "", 1, "")
+    start_trainer(stack, project, control, lines.append)
     return lines
 
 
@@ -90,3 +92,19 @@ def test_a_finished_job_is_not_started_again(root, stack, control):
     control.finish("train-000001", "promoted")
     assert start_worker(stack, control) == ["starting the trainer"]
     assert control.state().status is JobStatus.IDLE
+
+
+def test_worker_with_other_settings_takes_the_place_of_the_first(stack, control, monkeypatch):
+    settings = {"Trainer": "command", "TrainingTimeLimit": "600"}
+    assert start_worker(stack, control, TrainerCommand="first", **settings) == ["starting the trainer"]
+    (first,) = [process for process in stack.processes if process.name == "trainer"]
+    monkeypatch.setenv("DAGSHUB_USER_TOKEN", "only in this shell")
+    assert start_worker(stack, control, TrainerCommand="first", **settings) == []
+
+    assert start_worker(stack, control, TrainerCommand="second", **settings) == ["starting the trainer"]
+
+    (second,) = [process for process in stack.processes if process.name == "trainer"]
+    assert not first.alive()
+    assert second.alive()
+    environment = Path(f"/proc/{second.pid}/environ").read_text().split("\0")
+    assert "OCTOSPOON_TRAINER_COMMAND=second" in environment

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 from pathlib import Path
@@ -15,13 +17,15 @@ from octospoon.domain.training.jobs import JobStatus
 from octospoon.usecases.collect import LAUNCH_LEASE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from octospoon.cli.deployment import LocalProject
     from octospoon.cli.stack.running import RunningStack
     from octospoon.ports.training import Control
 
 TRAINER = "trainer"
+_SETTINGS = "trainer-settings"
+"""A file with a hash of what the worker was started with."""
 WORKER = "octospoon-worker"
 """What the worker calls itself in its requests to AWS."""
 DAGSHUB = ("OCTOSPOON_DAGSHUB_REPOSITORY", "DAGSHUB_USER_TOKEN")
@@ -31,7 +35,7 @@ DAGSHUB = ("OCTOSPOON_DAGSHUB_REPOSITORY", "DAGSHUB_USER_TOKEN")
 def start_trainer(
     servers: RunningStack, project: LocalProject, control: Control, progress: Callable[[str], None]
 ) -> None:
-    """Start the worker that runs the training jobs of the queue, unless it runs.
+    """Start the worker that runs the training jobs of the queue, unless it runs with the same settings.
 
     Args:
         servers: the running programs.
@@ -40,18 +44,33 @@ def start_trainer(
         progress: receives a line of text for each step.
     """
     trainers = [process for process in servers.processes if process.name == TRAINER]
-    if any(process.alive() for process in trainers):
+    argv, environment = _program(servers, project)
+    given, known = _digest(argv, environment), servers.temp_dir / _SETTINGS
+    if any(process.alive() for process in trainers) and (not known.exists() or known.read_text() == given):
         return
-    end(trainers)  # their jobs, which may have outlived them
+    end(trainers)  # and their jobs, which may have outlived them
     if job := restart_lost_job(control, time.time()):
         progress(f"training job {job} was interrupted and starts again")
     progress("starting the trainer")
+    known.parent.mkdir(parents=True, exist_ok=True)
+    known.write_text(given)
+    servers.start_process(TRAINER, argv, environment)
+
+
+def _program(servers: RunningStack, project: LocalProject) -> tuple[list[str], dict[str, str]]:
+    """Return the worker's command line and environment."""
     python = Layout(Path.cwd()).program(trainer_environment(project.outputs["Trainer"]), "python")
     dagshub = {name: os.environ[name] for name in DAGSHUB if name in os.environ}
     environment = servers.aws_environment() | trainer_settings(project) | dagshub
     # LocalStack gives all programs the same keys: this tells its requests from those of others
     environment["AWS_SDK_UA_APP_ID"] = WORKER
-    servers.start_process(TRAINER, [str(python), "-m", "octospoon.training", "worker"], environment)
+    return [str(python), "-m", "octospoon.training", "worker"], environment
+
+
+def _digest(argv: list[str], environment: Mapping[str, str]) -> str:
+    """Return a hash of what a worker is started with, less what a person's shell may have only sometimes."""
+    lasting = sorted((name, value) for name, value in environment.items() if name not in DAGSHUB)
+    return hashlib.sha256(json.dumps([argv, lasting]).encode()).hexdigest()
 
 
 def restart_lost_job(control: Control, now: float) -> str:
