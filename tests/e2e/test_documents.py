@@ -10,6 +10,7 @@ import pytest
 from e2e import checkouts
 from e2e.checkouts import CLASSES, Checkout, write_photos
 from unit.test_docs import DOCUMENTS, code
+from unit.training.exported_detectors import columns
 from unit.training.networks import network
 
 from octospoon.training.model.model_file import starter_model
@@ -24,6 +25,7 @@ UP = "up --classes cat,dog,owl --set BatchSize=20 --set TrainingThreshold=20"
 RESNET = "model import resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --output features"
 CAFFE = "model import caffe.onnx --channels bgr --range 255 --mean 123,117,104 --to wrapped.onnx"
 MINE = "model import mine.onnx --classes dog,cat,owl --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"
+DETECTOR = "model import yolo.onnx --classes cat,dog,owl --to detector.onnx"
 AS_ON_AWS = "label-studio-connect --stack octospoon --new-key"
 NEW_PROJECT = "label-studio-project --url https://labels.example.org --classes cat,dog,owl"
 SEARCH = "logs score --minutes 600 --search '\"e251adf30f850d35\"'"
@@ -45,6 +47,7 @@ STEPS = {
     RESNET: RESNET,
     CAFFE: CAFFE.replace("caffe.onnx", "resnet18.onnx --output features"),
     MINE: MINE,
+    DETECTOR: DETECTOR,
     "drop ~/photos": "drop ~/photos",
     "drop ~/pictures": "drop ~/photos/cat",
     "drop ~/cat ~/dog": "drop ~/photos/cat ~/photos/dog --prefix again/",
@@ -99,6 +102,9 @@ STEPS = {
         "simulate ~/photos --backbones scattering --seeds 2 --labels 12 --batch 6"
     ),
     OWN_MODEL: f"{OWN_MODEL.replace('DIR', '~/photos')} --seeds 2 --labels 12 --batch 6",
+    "simulate DIR --classes-file FILE": (
+        "simulate ~/photos --classes-file classes.csv --seeds 2 --labels 12 --batch 6 --backbones scattering"
+    ),
     "simulate --model": "simulate --model starter.onnx --digits --seeds 2 --labels 40",
     OWN_STRATEGY: OWN_STRATEGY.replace("entropy", "margin") + " --seeds 2 --labels 40",
     NEW_PROJECT: "label-studio-project --url {label_studio} --classes cat,dog,owl",
@@ -174,6 +180,10 @@ NAMES = {
     "aws image --file samconfig-STACK.toml",
     "aws deploy",
     "aws deploy --file samconfig-STACK.toml",
+    # tests/e2e/test_multilabel.py has a stack of several classes
+    "aws deploy --file samconfig-octospoon.toml",
+    "aws init --classes cat,dog,owl --set TaskType=multilabel",
+    "label-studio-project --task-type multilabel",
     "aws status --stack STACK",
     "status --stack STACK",
     "aws destroy --stack STACK",
@@ -181,6 +191,7 @@ NAMES = {
     "drop DIR --stack STACK",
     "init-model --stack STACK",
     AS_ON_AWS.replace("octospoon ", "STACK "),
+    "dlq",
     "doctor --stack STACK",
     "worker --stack STACK",
     "worker",
@@ -189,6 +200,7 @@ NAMES = {
     "label-studio-project",
     "model import",
     "model import FILE",
+    "model import --to FILE",
     "picture",
     "predict",
     "simulate",
@@ -217,6 +229,10 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
         features.graph.node[-1].output[0] = features.graph.output[0].name = "features"
         onnx.save(features, tmp_path / "resnet18.onnx")
         onnx.save(network(), tmp_path / "mine.onnx")
+        onnx.save(columns(), tmp_path / "yolo.onnx")
+        rows = [f"{name}/{i}.png,{name}" for name in CLASSES for i in range(24)]
+        both = [f"cat/{i}.png,dog" for i in range(0, 24, 2)]
+        (tmp_path / "classes.csv").write_text("\n".join(["image,class", *rows, *both]))
         (tmp_path / "rules.txt").write_text("Choose the class with the bright band.")
         yield made
 
