@@ -65,9 +65,7 @@ def _was_outside(width: int, height: int) -> bool:
 
 def test_scorer_and_trainer_share_the_one_decode() -> None:
     """That their tensors are bit-equal as they are installed is tested in `packaging.test_parity`."""
-    trainer = pictures.decode  # type: ignore[attr-defined]
-    assert trainer is contact_sheet.decode is decode  # type: ignore[attr-defined]
-    scored = scorer.frame  # type: ignore[attr-defined]
+    assert scorer.frame is pictures.frame is frame  # type: ignore[attr-defined]
+    assert contact_sheet.decode is decode  # type: ignore[attr-defined]
     data = saved(Image.fromarray(np.random.default_rng(0).integers(0, 256, (427, 641, 3), np.uint8)), "JPEG")
-    assert scored is frame
-    assert np.array_equal(scored(data, 224, 224, "cover").pixels, trainer(data, 224, 224, "cover"))
+    assert np.array_equal(frame(data, 224, 224, "cover").pixels, decode(data, 224, 224, "cover"))
