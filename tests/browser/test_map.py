@@ -64,7 +64,18 @@ def opened_map(tab: Opener, address: str, **options: Any) -> Tab:
     opened: Tab = tab(address, **options)
     opened.go("/map?colour=predicted", "Pool")
     opened.page.locator(".legend li").first.wait_for()
+    if "script" not in options:
+        assert drawn(opened), "the map shows no points"
     return opened
+
+
+def drawn(tab: Tab) -> bool:
+    """Wait until the map shows points; return False if it never does."""
+    stage, deadline = tab.page.locator(".map .stage"), time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if len(Image.open(io.BytesIO(stage.screenshot())).convert("RGB").getcolors(1 << 20) or ()) > 2:
+            return True
+    return False
 
 
 def test_points_have_the_colours_of_the_legend(pool: tuple[Served, str], tab: Opener) -> None:

@@ -35,7 +35,8 @@
     draw() {
       const { model } = this.state;
       model.setVertexCount(this.props.data.length);
-      model.draw(this.context.renderPass);
+      // the browser compiles shaders in the background, and deck.gl does not ask again when they are ready
+      if (!model.draw(this.context.renderPass)) this.setNeedsRedraw();
     }
   };
   o.Points.layerName = "Points";

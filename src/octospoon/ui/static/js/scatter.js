@@ -86,7 +86,7 @@
     look(view) {
       this.view = view;
       this.deck.setProps({ viewState: view });
-      this.hovered = -1; this.sketch();
+      this.hover(-1, 0, 0); this.sketch(); // the pointer is over another place now
     }
 
     zoomBy(steps) { this.look({ ...this.view, zoom: this.view.zoom + steps }); }
