@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from octospoon.domain.model_spec import ModelSpec
 
 
+NO_AUDIT = "no audit label to compare the two models on: label some of the audit share of a batch"
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Limits that a new model must keep.
@@ -139,3 +142,25 @@ def shown_mean(values: npt.NDArray[np.floating], rules: Rules) -> float:
 def _extends(old: tuple[str, ...], new: tuple[str, ...]) -> bool:
     """Return True if `new` contains all names of `old` in their order, and perhaps more."""
     return tuple(name for name in new if name in old) == old
+
+
+def in_classes(
+    champion: Answers, classes: tuple[str, ...], corners: int = 0
+) -> npt.NDArray[np.floating] | None:
+    """Return a model's predictions in the order of another class list; classes it lacks have 0.
+
+    Args:
+        champion: the model's answers, float [..., corners + B].
+        classes: C class names, among them all B of the model.
+        corners: number of columns before those of the classes, which stay.
+
+    Returns:
+        float [..., corners + C], or None if the model has no predictions.
+    """
+    given = champion.probabilities
+    if given is None or champion.spec.classes == classes:
+        return given
+    wide = np.zeros((*given.shape[:-1], corners + len(classes)), given.dtype)
+    wide[..., :corners] = given[..., :corners]
+    wide[..., [corners + classes.index(name) for name in champion.spec.classes]] = given[..., corners:]
+    return wide

@@ -27,6 +27,27 @@ class Translation:
     names: tuple[str, ...]
     columns: tuple[int, ...]
 
+    @property
+    def same(self) -> bool:
+        """Whether the project has the model's classes, in the same order."""
+        return self.columns == tuple(range(len(self.names)))
+
+    def any_present(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return the probability that any of the merged classes is present, if they are independent.
+
+        Args:
+            scores: float [..., B] of the model.
+
+        Returns:
+            float [..., C].
+        """
+        absent = np.ones((*scores.shape[:-1], len(self.names)), scores.dtype)
+        for column, position in enumerate(self.columns):
+            if position >= 0:
+                absent[..., position] *= 1 - scores[..., column]
+        present: npt.NDArray[np.floating] = 1 - absent
+        return present
+
     def __call__(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Return probabilities of the project's classes: merged ones added, retired ones left out.
 
@@ -36,7 +57,7 @@ class Translation:
         Returns:
             float [N, C] with rows that sum to one. A row with no probability left is uniform.
         """
-        if self.columns == tuple(range(len(self.names))):
+        if self.same:
             return probabilities
         new = np.zeros((len(probabilities), len(self.names)), probabilities.dtype)
         for column, position in enumerate(self.columns):

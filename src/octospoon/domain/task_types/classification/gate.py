@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.domain.evaluation.gate_checks import Decision
+from octospoon.domain.evaluation.gate_checks import NO_AUDIT, Decision
 from octospoon.domain.evaluation.metrics import paired_difference, wilson
 from octospoon.domain.task_types.classification import gate_checks
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.gate_checks import Answers, Rules
-
-_NO_AUDIT = "no audit label to compare the two models on: label some of the audit share of a batch"
 
 
 def first(new: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], rules: Rules) -> Decision:
@@ -36,7 +34,7 @@ def successor(
     """Judge a model on the audit images of the classes that both models know, and its new classes apart."""
     new, old, shared_labels = _shared(challenger, champion, labels)
     if not len(shared_labels):
-        return Decision(promote=False, reasons=(_NO_AUDIT,))
+        return Decision(promote=False, reasons=(NO_AUDIT,))
     reasons, notes = gate_checks.bad_new_classes(challenger, champion.spec.classes, labels, rules)
     right, before = new.argmax(axis=1) == shared_labels, old.argmax(axis=1) == shared_labels
     interval = paired_difference(right, before)
@@ -50,23 +48,6 @@ def successor(
     reasons += gate_checks.lost_recall(champion.spec.classes, right, before, shared_labels, rules)
     reasons += gate_checks.worse_calibrated(new, old, shared_labels, rules)
     return Decision(promote=not reasons, reasons=(*(reasons or [comparison]), *notes))
-
-
-def in_classes(champion: Answers, classes: tuple[str, ...]) -> npt.NDArray[np.floating] | None:
-    """Return a model's probabilities in the order of another class list; classes it lacks have 0.
-
-    Args:
-        champion: the model's answers, float [N, B].
-        classes: C class names, among them all B of the model.
-
-    Returns:
-        float [N, C], or None if the model has no probabilities.
-    """
-    if champion.probabilities is None or champion.spec.classes == classes:
-        return champion.probabilities
-    wide = np.zeros((len(champion.probabilities), len(classes)), champion.probabilities.dtype)
-    wide[:, [classes.index(name) for name in champion.spec.classes]] = champion.probabilities
-    return wide
 
 
 def _shared(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from octospoon.domain.evaluation.gate_checks import in_classes
 from octospoon.domain.task_types.detection import estimates, gate, predictions
 from octospoon.domain.task_types.detection.average_precision import average_precision, mean_over_classes
 from octospoon.domain.task_types.detection.label import Boxes
@@ -93,7 +94,7 @@ class DetectionEvaluator:
 
     def in_classes(self, champion: Answers, classes: tuple[str, ...]) -> npt.NDArray[np.floating] | None:
         """Return a model's predictions with the scores in the order of another class list."""
-        return gate.in_classes(champion, classes)
+        return in_classes(champion, classes, predictions.COORDINATES)
 
     def invalid(self, challenger: Answers, n: int) -> list[str]:
         """Check that the challenger gives boxes and scores."""

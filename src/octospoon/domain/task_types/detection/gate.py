@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from octospoon.domain.evaluation.gate_checks import Decision, shown_mean
+from octospoon.domain.evaluation.gate_checks import NO_AUDIT, Decision, shown_mean
 from octospoon.domain.evaluation.metrics import Interval
 from octospoon.domain.task_types.detection.average_precision import average_precision, mean_over_classes
 from octospoon.domain.task_types.detection.geometry import overlaps
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.floating]
     Targets = npt.NDArray[np.float64]
 
-_NO_AUDIT = "no audit label to compare the two models on: label some of the audit share of a batch"
 _RESAMPLES = 500
 _SAME = 0.5
 
@@ -131,7 +130,7 @@ def successor(challenger: Answers, champion: Answers, targets: Targets, rules: R
     known = champion.spec.classes
     new, old, truth = _shared(challenger, champion, targets)
     if not (truth[..., 4] >= 0).any():
-        return Decision(promote=False, reasons=(_NO_AUDIT,))
+        return Decision(promote=False, reasons=(NO_AUDIT,))
     reasons, notes = _new_classes(challenger, known, targets, rules)
     difference = paired_bootstrap(new, old, truth)
     comparison = (
@@ -148,27 +147,6 @@ def successor(challenger: Answers, champion: Answers, targets: Targets, rules: R
         if difference.shown(at, rules.recall_margin, rules.recall_standard_errors)
     ]
     return Decision(promote=not reasons, reasons=(*(reasons or [comparison]), *notes))
-
-
-def in_classes(champion: Answers, classes: tuple[str, ...]) -> Floats | None:
-    """Return a model's predictions with scores in the order of another class list; classes it lacks have 0.
-
-    Args:
-        champion: the model's answers, float [N, K, 4 + B].
-        classes: C class names, among them all B of the model.
-
-    Returns:
-        float [N, K, 4 + C], or None if the model has no predictions.
-    """
-    given = champion.probabilities
-    if given is None or champion.spec.classes == classes:
-        return given
-    wide = np.zeros((*given.shape[:2], COORDINATES + len(classes)), given.dtype)
-    wide[..., :COORDINATES] = given[..., :COORDINATES]
-    wide[..., [COORDINATES + classes.index(name) for name in champion.spec.classes]] = given[
-        ..., COORDINATES:
-    ]
-    return wide
 
 
 def _figures(matches: Matches, weights: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -7,29 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from octospoon.domain.labelling import class_translation
 from octospoon.domain.task_types.detection.geometry import overlaps
 from octospoon.domain.task_types.detection.predictions import COORDINATES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from octospoon.domain.labelling import class_translation
 
 OVERLAP = 0.6
 """Two boxes that overlap more are one object, as in the suppression inside of model files."""
 
 
 @dataclass(frozen=True, slots=True)
-class Translation:
-    """Implements `octospoon.domain.task_types.task_type.Translation`.
-
-    Attributes:
-        names: C names: the project's classes that the model knows, in the project's order.
-        columns: for each of the model's B classes its position in `names`; -1 for a retired class.
-    """
-
-    names: tuple[str, ...]
-    columns: tuple[int, ...]
+class Translation(class_translation.Translation):
+    """The translation of a detector's classes."""
 
     def __call__(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Return predictions of the project's classes.
@@ -44,14 +36,10 @@ class Translation:
         Returns:
             float [N, K, 4 + C].
         """
-        if self.columns == tuple(range(len(self.names))):
+        if self.same:
             return probabilities
         boxes, scores = probabilities[..., :COORDINATES], probabilities[..., COORDINATES:]
-        absent = np.ones((*probabilities.shape[:2], len(self.names)), probabilities.dtype)
-        for column, position in enumerate(self.columns):
-            if position >= 0:
-                absent[..., position] *= 1 - scores[..., column]
-        present = 1 - absent
+        present = self.any_present(scores)
         for position in range(len(self.names)):
             if self.columns.count(position) > 1:
                 for box, score in zip(boxes, present[..., position], strict=True):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from octospoon.domain.evaluation.gate_checks import in_classes
 from octospoon.domain.task_types.multilabel import estimates, gate, metrics
 from octospoon.domain.task_types.multilabel.label import ClassNames
 from octospoon.domain.task_types.multilabel.predictions import THRESHOLD
@@ -72,7 +73,7 @@ class MultilabelEvaluator:
 
     def in_classes(self, champion: Answers, classes: tuple[str, ...]) -> npt.NDArray[np.floating] | None:
         """Return a model's probabilities in the order of another class list; classes it lacks have 0."""
-        return gate.in_classes(champion, classes)
+        return in_classes(champion, classes)
 
     def invalid(self, challenger: Answers, n: int) -> list[str]:
         """Check that the challenger gives probabilities."""

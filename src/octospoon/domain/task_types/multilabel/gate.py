@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from octospoon.domain.evaluation.gate_checks import Decision, shown_mean
+from octospoon.domain.evaluation.gate_checks import NO_AUDIT, Decision, shown_mean
 from octospoon.domain.evaluation.metrics import Interval, paired_difference
 from octospoon.domain.task_types.multilabel import metrics
 from octospoon.domain.task_types.multilabel.predictions import THRESHOLD
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.floating]
     Targets = npt.NDArray[np.int64]
 
-_NO_AUDIT = "no audit label to compare the two models on: label some of the audit share of a batch"
 _RESAMPLES = 1000
 
 
@@ -108,7 +107,7 @@ def successor(challenger: Answers, champion: Answers, targets: Targets, rules: R
     known = champion.spec.classes
     new, old, truth = _shared(challenger, champion, targets)
     if not len(truth):
-        return Decision(promote=False, reasons=(_NO_AUDIT,))
+        return Decision(promote=False, reasons=(NO_AUDIT,))
     reasons, notes = _new_classes(challenger, known, targets, rules)
     difference = paired_bootstrap(new, old, truth)
     comparison = (
@@ -121,15 +120,6 @@ def successor(challenger: Answers, champion: Answers, targets: Targets, rules: R
     reasons += _lost_classes(known, new, old, truth, rules)
     reasons += _worse_calibrated(new, old, truth, rules)
     return Decision(promote=not reasons, reasons=(*(reasons or [comparison]), *notes))
-
-
-def in_classes(champion: Answers, classes: tuple[str, ...]) -> Floats | None:
-    """Return a model's probabilities in the order of another class list; classes it lacks have 0."""
-    if champion.probabilities is None or champion.spec.classes == classes:
-        return champion.probabilities
-    wide = np.zeros((len(champion.probabilities), len(classes)), champion.probabilities.dtype)
-    wide[:, [classes.index(name) for name in champion.spec.classes]] = champion.probabilities
-    return wide
 
 
 def _shared(challenger: Answers, champion: Answers, targets: Targets) -> tuple[Floats, Floats, Targets]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from octospoon.domain.labelling import class_translation
 from octospoon.domain.pool.images import Uncertainty
 from octospoon.domain.task_types.multilabel.label import ClassNames
 from octospoon.domain.task_types.task_type import Predicted
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from octospoon.domain.labelling import class_translation
 
 THRESHOLD = 0.5
 """A class is predicted at this probability or above."""
@@ -102,16 +102,8 @@ def predicted(probabilities: npt.NDArray[np.floating], classes: Sequence[str]) -
 
 
 @dataclass(frozen=True, slots=True)
-class Translation:
-    """Implements `octospoon.domain.task_types.task_type.Translation`.
-
-    Attributes:
-        names: C names: the project's classes that the model knows, in the project's order.
-        columns: for each of the model's B classes its position in `names`; -1 for a retired class.
-    """
-
-    names: tuple[str, ...]
-    columns: tuple[int, ...]
+class Translation(class_translation.Translation):
+    """The translation of classes that do not exclude each other."""
 
     def __call__(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Return probabilities of the project's classes: of merged ones, that any is present.
@@ -122,14 +114,9 @@ class Translation:
         Returns:
             float [N, C]; classes that were merged count as independent.
         """
-        if self.columns == tuple(range(len(self.names))):
+        if self.same:
             return probabilities
-        absent = np.ones((len(probabilities), len(self.names)), probabilities.dtype)
-        for column, position in enumerate(self.columns):
-            if position >= 0:
-                absent[:, position] *= 1 - probabilities[:, column]
-        result: npt.NDArray[np.floating] = 1 - absent
-        return result
+        return self.any_present(probabilities)
 
 
 def translation(known: class_translation.Translation) -> Translation:
