@@ -1,4 +1,4 @@
-"""Serves the page of `octospoon ui` to Chromium, for benchmarks and screenshots."""
+"""Serves the page of `octospoon ui` to Chromium, for benchmarks, screenshots and tests."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from octospoon.ui.pages import Pages
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
@@ -50,11 +51,10 @@ def chromium() -> Iterator[Any]:
     """
     from playwright.sync_api import sync_playwright
 
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
+    if CHROMIUM is None:
         raise SystemExit("Chromium is not installed: apt-get install chromium")
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         try:
             yield browser
         finally:

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from octospoon.ui import server
+from bench.page import ARGUMENTS, CHROMIUM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from octospoon.ui.pages import Pages
-
 playwright = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs Playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-    "--no-sandbox",
-]
-"""WebGL without a graphics card; the sandbox needs rights that containers lack, and the pages are our own."""
-TOKEN = "token-of-a-test"
 WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 SECONDS = 30_000
 
@@ -88,22 +72,6 @@ class Tab:
             if i == 0:
                 self.page.mouse.down()
         self.page.mouse.up()
-
-
-@contextmanager
-def served(pages: Pages, sentence: Callable[[BaseException], str] = str) -> Iterator[str]:
-    """Serve the page in a thread; yield the address with the token."""
-    listener = server.listen(0)
-    running = server.guarded_server(pages, sentence, TOKEN, listener)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not running.started:
-        time.sleep(0.02)
-    try:
-        yield server.address(listener, TOKEN)
-    finally:
-        running.should_exit = True
-        thread.join()
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser.conftest import NARROW, served
+from bench.page import served
+from browser.conftest import NARROW
 from browser.test_views import EVIL, Served, barriers
 from fakes.watched import BROKEN, judged, watched
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from browser.conftest import Tab, served
+from bench.page import served
 from conftest import BATCH
 from e2e import helpers
 from e2e.helpers import digit_label, digit_pictures, job_done, serving, task_ids, upload
@@ -22,6 +22,8 @@ from octospoon.ui.pages import Pages
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from browser.conftest import Tab
 
     from octospoon.cli.local.assemble import LocalStack
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from browser.conftest import Tab, served
+from bench.page import served
 from browser.test_views import Served, barriers
 from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from browser.conftest import Tab
 
 Opener = Any
 WITHOUT_WEBGL = """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock, patch
 
 import pytest
-from browser.conftest import served
+from bench.page import served
 from browser.test_views import Served, barriers
 from fakes.watched import judged, watched
 from unit.ui.test_task_types import BOXED, row, several

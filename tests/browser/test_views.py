@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from browser.conftest import NARROW, WIDE, Tab, served
+from bench.page import served
+from browser.conftest import NARROW, WIDE, Tab
 from fakes.page import PageWorld
 
 from octospoon.domain.errors import ServiceUnavailable
