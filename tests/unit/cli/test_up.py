@@ -145,6 +145,23 @@ def test_settings_stay_until_others_are_given(layout: Layout) -> None:
     assert merged(Changes(None, {}, "scattering"), chosen).backbone == "scattering"
 
 
+def test_parameters_that_exclude_each_other_are_refused(layout: Layout) -> None:
+    before = UpSettings(parameters={"TaskType": "multilabel"})
+    with pytest.raises(NotConfigured, match=r"Trainer must be head or command$"):
+        merged(changes(None, ["Trainer=finetune"]), before)
+
+    assert merged(changes(None, ["Trainer=head"]), before).parameters["Trainer"] == "head"
+
+
+def test_a_saved_parameter_completes_a_given_one(layout: Layout) -> None:
+    with pytest.raises(NotConfigured, match=r"^Trainer=command needs TrainerCommand$"):
+        merged(changes(None, ["Trainer=command"]), UpSettings())
+
+    both = merged(changes(None, ["Trainer=command", "TrainerCommand=train"]), UpSettings())
+
+    assert merged(changes(None, ["TrainerCommand=train --long"]), both).parameters["Trainer"] == "command"
+
+
 def test_unknown_backbone_is_refused_before_anything_starts(
     layout: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,27 +15,32 @@ FARGATE = {
     "TrainingSecurityGroups": "sg-1",
     "MlflowTrackingUri": "https://mlflow.example.org",
 }
+BATCH = FARGATE | {"Launcher": "batch", "TrainingArchitecture": "X86_64"}
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {},
-        FARGATE,
-        FARGATE | {"TrainingSubnets": ""},
-        FARGATE | {"TrainingMemory": "4095"},
-        FARGATE | {"TrainingCpu": "1024", "TrainingMemory": "8192"},
-        FARGATE | {"TrainingCpu": "16384", "TrainingMemory": "8192"},
-        {"Launcher": "ecs"},
-        {"TaskType": "multilabel"},
-        {"TaskType": "multilabel", "Trainer": "finetune"},
-        {"Trainer": "command"},
-        {"TrainerCommand": "train"},
-        {"Trainer": "command", "TrainerCommand": "train"},
-        {"ImagesPrefixes": "a/", "FunctionSubnets": "subnet-1"},
-    ],
-    ids=str,
-)
+SETTINGS = [
+    {},
+    FARGATE,
+    *(FARGATE | {name: ""} for name in FARGATE if name != "Launcher"),
+    FARGATE | {"TrainingMemory": "4095"},
+    FARGATE | {"TrainingCpu": "1024", "TrainingMemory": "8192"},
+    *(FARGATE | {"TrainingCpu": str(1024 * cpus), "TrainingMemory": "1024"} for cpus in (1, 2, 4, 8, 16)),
+    BATCH,
+    *(BATCH | {name: ""} for name in FARGATE if name != "Launcher"),
+    BATCH | {"TrainingArchitecture": "ARM64"},
+    {"Launcher": "ecs"},
+    {"TaskType": "multilabel"},
+    {"TaskType": "multilabel", "Trainer": "finetune"},
+    {"Trainer": "command"},
+    {"TrainerCommand": "train"},
+    {"Trainer": "command", "TrainerCommand": "train"},
+    {"ImagesPrefixes": "a/", "FunctionSubnets": "subnet-1"},
+    {"ImagesKmsKeyArn": "arn:aws:kms:x", "FunctionSecurityGroups": "sg-1"},
+]
+"""Parameters that keep the rules, and for each assertion some that break it."""
+
+
+@pytest.mark.parametrize("given", SETTINGS, ids=str)
 def test_rules_are_read_as_cloudformation_reads_them(given: dict[str, str]) -> None:
     expected = refused(given)
     if not expected:
@@ -44,6 +49,15 @@ def test_rules_are_read_as_cloudformation_reads_them(given: dict[str, str]) -> N
     with pytest.raises(NotConfigured) as error:
         check_rules(TEMPLATE, given)
     assert str(error.value).split(". ") == expected
+
+
+def test_every_assertion_of_the_template_is_broken_once() -> None:
+    described = {
+        assertion["AssertDescription"]
+        for rule in TEMPLATE["Rules"].values()
+        for assertion in rule["Assertions"]
+    }
+    assert {description for given in SETTINGS for description in refused(given)} == described
 
 
 def test_demanded_parameters_are_those_that_no_rule_lets_be_empty() -> None:

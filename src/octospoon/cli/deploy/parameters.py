@@ -12,6 +12,8 @@ from octospoon.domain.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from octospoon.cli.deploy.sam_template import Template
+
 TEMPLATE = Path("template.yaml")
 _DECIDED = {
     "Classes": "give the class names with --classes",
@@ -27,14 +29,15 @@ _WIDTH = 96
 
 
 def given(pairs: Sequence[str]) -> dict[str, str]:
-    """Return the parameters of `--set NAME=VALUE`, checked against the template.
+    """Return the parameters of `--set NAME=VALUE`, each checked against the template.
 
     Raises:
         BadRequest: an argument has no equals sign, or the local stack sets this parameter itself.
         NotConfigured: the template has no such parameter, or the value is not allowed.
     """
     values = split(pairs)
-    check(values)
+    if values:
+        _check_each(_template(), values)
     return values
 
 
@@ -46,20 +49,39 @@ def split(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def check(values: Mapping[str, str]) -> None:
-    """Check parameters of the local stack before a server starts.
+    """Check all parameters of the local stack before a server starts.
+
+    LocalStack accepts any value and ignores the template's rules.
+
+    Args:
+        values: every parameter that was ever given; the others have their defaults.
 
     Raises:
         BadRequest: the local stack sets this parameter itself.
-        NotConfigured: the template has no such parameter, or the value is not allowed.
+        NotConfigured: the template has no such parameter, refuses the value, or breaks a rule with it.
     """
     if not values:
         return
+    from octospoon.cli.deploy.rules import check_rules
+
+    template = _template()
+    _check_each(template, values)
+    check_rules(template, values)
+
+
+def _template() -> Template:
+    from octospoon.cli.deploy import sam_template
+
+    return sam_template.read(TEMPLATE)
+
+
+def _check_each(template: Template, values: Mapping[str, str]) -> None:
+    from octospoon.cli.deploy.sam_template import check_values
+
     for name in values:
         if name in _DECIDED:
             raise BadRequest(f"--set {name}: {_DECIDED[name]}")
-    from octospoon.cli.deploy import sam_template
-
-    sam_template.check_values(sam_template.read(TEMPLATE), values)
+    check_values(template, values)
 
 
 def described() -> str:
@@ -68,9 +90,7 @@ def described() -> str:
         return "To see the parameters of --set, run this command in a checkout: template.yaml declares them."
     if not extras.installed("local"):
         return 'To see the parameters of --set, install more packages: pip install "octospoon[local]"'
-    from octospoon.cli.deploy import sam_template
-
-    declared = sam_template.read(TEMPLATE)["Parameters"]
+    declared = _template()["Parameters"]
     return "\n".join(
         [
             "parameters of --set:",

@@ -1,4 +1,7 @@
-"""The template's rules: which parameters go together. CloudFormation checks them too, but only at the end."""
+"""The template's rules: which parameters go together.
+
+CloudFormation checks them too, but only at the end, and LocalStack never.
+"""
 
 from __future__ import annotations
 

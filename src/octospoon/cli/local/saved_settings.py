@@ -86,15 +86,21 @@ def check_host(host: str) -> None:
 
 
 def merged(wanted: Changes, before: UpSettings) -> UpSettings:
-    """Return the settings of the last time with these changes."""
+    """Return the settings of the last time with these changes.
+
+    Raises:
+        BadRequest: the local stack sets a saved parameter itself.
+        NotConfigured: the template refuses a parameter, or two that do not go together.
+    """
     from octospoon.cli.datasets import digits
     from octospoon.cli.deploy.parameters import check
 
-    check(before.parameters)
+    parameters = before.parameters | wanted.parameters
+    check(parameters)
     classes = wanted.classes or before.classes or digits.CLASSES
     return UpSettings(
         classes,
-        before.parameters | wanted.parameters,
+        parameters,
         wanted.backbone or before.backbone,
         wanted.host or before.host,
     )
