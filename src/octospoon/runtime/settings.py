@@ -30,7 +30,7 @@ Days = Annotated[int, msgspec.Meta(ge=0)]
 FirstBatch = Annotated[int, msgspec.Meta(ge=0)]
 HalfWidth = Annotated[float, msgspec.Meta(ge=0, le=0.5)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
-TaskTypes = Literal["classification", "multilabel"]
+TaskTypes = Literal["classification", "multilabel", "detection"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

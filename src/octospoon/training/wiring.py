@@ -17,12 +17,15 @@ from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.adapters.onnx.session import OnnxHead
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.evaluation.gate import Rules
+from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.runtime import aws
 from octospoon.runtime.settings import TrainerSettings, load
 from octospoon.runtime.wiring.storage import Storage
 from octospoon.training.command.command_line import CommandLine
 from octospoon.training.command.trainer import LONGEST, CommandTrainer
 from octospoon.training.context import TrainingPorts
+from octospoon.training.detector.options import DetectorOptions
+from octospoon.training.detector.trainer import DetectorTrainer
 from octospoon.training.finetune.options import FineTuning
 from octospoon.training.finetune.trainer import FineTuner
 from octospoon.training.head.requested_backbone import RequestedBackbone
@@ -110,16 +113,34 @@ def _trainer(settings: JobSettings, storage: Storage, config: TrainerSettings) -
         return RequestedBackbone(
             storage.images, storage.champions, settings.candidate, storage.task_type, balanced=balanced
         )
+    until = time.monotonic() + allowed(config.time_limit or LONGEST)
+    if settings.trainer == "command":
+        # from the environment, not from the job: who can write a table must not run programs here
+        command = CommandLine.read(config.trainer_command)
+        return CommandTrainer(storage.images, command, storage.task_type, until, balanced=balanced)
+    if settings.task_type == TaskTypeName.DETECTION:
+        _check_detector(settings)
+        options = DetectorOptions.read(settings.fine_tuning)
+        return DetectorTrainer(storage.images, options, config.device, until=until)
     if settings.trainer == "finetune":
         return FineTuner(
             storage.images, FineTuning.read(settings.fine_tuning), balanced=balanced, device=config.device
         )
-    if settings.trainer == "command":
-        # from the environment, not from the job: who can write a table must not run programs here
-        command = CommandLine.read(config.trainer_command)
-        until = time.monotonic() + allowed(config.time_limit or LONGEST)
-        return CommandTrainer(storage.images, command, storage.task_type, until, balanced=balanced)
     return partial(train_head, balanced=balanced)
+
+
+def _check_detector(settings: JobSettings) -> None:
+    """Check that octospoon trains detectors as the settings ask; the template's rules say the same."""
+    if settings.trainer != "finetune":
+        raise NotConfigured(
+            f"Trainer={settings.trainer} learns no boxes: with TaskType=detection, set Trainer=finetune or "
+            "Trainer=command, and deploy again"
+        )
+    if settings.class_weights != "none":
+        raise NotConfigured(
+            f"Trainer=finetune trains detectors without class weights: set ClassWeights=none in the place of "
+            f"{settings.class_weights}, and deploy again"
+        )
 
 
 def _datasets(config: TrainerSettings) -> DatasetArchive | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from dataclasses import replace
 from typing import Any, cast
 
@@ -24,10 +25,18 @@ from octospoon.domain.task_types.detection.evaluation import DetectionEvaluator
 from octospoon.domain.task_types.detection.label import Box, Boxes
 from octospoon.training.data.dataset import Dataset
 from octospoon.training.detector import loop
+from octospoon.training.detector.export import head_file
 from octospoon.training.detector.maps import feature_maps, with_outputs
 from octospoon.training.detector.network import Detector
 from octospoon.training.detector.options import DetectorOptions
-from octospoon.training.detector.trainer import PARITY, DetectorTrainer, assembled, parity_gap
+from octospoon.training.detector.trainer import (
+    PARITY,
+    RULES,
+    DetectorTrainer,
+    assembled,
+    opset_of,
+    parity_gap,
+)
 from octospoon.training.model import model_file
 
 CLASSES = ("blue", "red")
@@ -143,18 +152,23 @@ def test_every_cell_and_class_is_in_the_raw_outputs(task: Task):
     rng = np.random.default_rng(3)
     detector.standardise([rng.normal(2, 3, (4, each.channels, 8, 8)).astype(np.float32) for each in maps])
     spec = replace(task.spec, classes=("a", "b", "c"))
-    model, _ = assembled(task.backbone, detector, maps, spec)
+    model = assembled(task.backbone, detector, maps, spec)
     pixels = rng.integers(0, 255, (3, HEIGHT, WIDTH, 3), np.uint8)
     assert 0 < parity_gap(model, detector, maps, pixels) <= PARITY
 
 
-def test_head_alone_gives_the_same_boxes(task: Task, trained):
+def test_head_alone_gives_the_same_boxes(task: Task):
     maps = feature_maps(task.backbone)
     names = [each.tensor for each in maps]
+    detector = Detector(maps, len(CLASSES), HEIGHT, WIDTH)
+    torch.nn.init.zeros_(detector.fcos.head.classification_head.cls_logits.bias)  # so that some score high
+    head = head_file(detector, maps, RULES, opset_of(task.backbone))
+    model = assembled(task.backbone, detector, maps, task.spec)
     feed = {"image": np.random.default_rng(1).integers(0, 255, (2, HEIGHT, WIDTH, 3), np.uint8)}
     read = run_session(open_session(with_outputs(task.backbone, names)), names, feed)
-    alone = run_session(open_session(trained.head), [BOXES, SCORES], dict(zip(names, read, strict=True)))
-    whole = run_session(open_session(trained.model), [BOXES, SCORES], feed)
+    alone = run_session(open_session(head), [BOXES, SCORES], dict(zip(names, read, strict=True)))
+    whole = run_session(open_session(model), [BOXES, SCORES], feed)
+    assert alone[1].max() > 0.1
     for one, other in zip(alone, whole, strict=True):
         assert np.allclose(one, other, atol=1e-5)
 
@@ -197,6 +211,13 @@ def test_time_limit_ends_training_and_is_said(task: Task):
     assert made.params["training_ended"] == "the time limit of 0.05 minutes"
     assert made.params["reproducible"] == "no: the time limit"
     assert task.made(replace_options(least_steps=13)).params["reproducible"] == "yes"
+
+
+def test_training_ends_in_time_for_the_job(task: Task):
+    in_a_hurry = replace(task.trainer(replace_options(least_steps=100_000)), until=time.monotonic() + 4)
+    made = in_a_hurry(task.backbone, task.train, task.spec)
+    assert made.params["training_ended"].startswith("the time limit of 0.0")
+    assert made.params["fine_tuning_minutes"] == "20.0"
 
 
 def test_patience_ends_training(task: Task):

@@ -31,6 +31,10 @@ SETTINGS = [
     {"Launcher": "ecs"},
     {"TaskType": "multilabel"},
     {"TaskType": "multilabel", "Trainer": "finetune"},
+    {"TaskType": "detection"},
+    {"TaskType": "detection", "Trainer": "finetune"},
+    {"TaskType": "detection", "Trainer": "finetune", "ClassWeights": "balanced"},
+    {"TaskType": "detection", "Trainer": "command", "TrainerCommand": "t", "ClassWeights": "balanced"},
     {"Trainer": "command"},
     {"TrainerCommand": "train"},
     {"Trainer": "command", "TrainerCommand": "train"},
@@ -58,6 +62,14 @@ def test_every_assertion_of_the_template_is_broken_once() -> None:
         for assertion in rule["Assertions"]
     }
     assert {description for given in SETTINGS for description in refused(given)} == described
+
+
+def test_boxes_need_a_trainer_that_learns_them() -> None:
+    with pytest.raises(NotConfigured, match="Trainer must be finetune or command"):
+        check_rules(TEMPLATE, {"TaskType": "detection"})
+    with pytest.raises(NotConfigured, match="ClassWeights must be none"):
+        check_rules(TEMPLATE, {"TaskType": "detection", "Trainer": "finetune", "ClassWeights": "balanced"})
+    check_rules(TEMPLATE, {"TaskType": "detection", "Trainer": "finetune"})
 
 
 def test_demanded_parameters_are_those_that_no_rule_lets_be_empty() -> None:

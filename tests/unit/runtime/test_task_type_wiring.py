@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from unit.runtime.test_launcher_wiring import SETTINGS
 
 from octospoon.adapters.dynamodb.control.task_type import DynamoTaskTypeRecord
 from octospoon.adapters.label_studio.multiple_choice import MultipleChoice
+from octospoon.adapters.label_studio.rectangle_labels import RectangleLabels
 from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import BadModel, NotConfigured
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.model_spec import ModelSpec
-from octospoon.domain.task_types.named import check_activation, check_kind, task_type_named
+from octospoon.domain.task_types.named import OFFERED, check_activation, check_kind, task_type_named
 from octospoon.domain.task_types.names import TaskTypeName
+from octospoon.runtime.settings import TaskTypes
 from octospoon.runtime.wiring import collect, predict, rank, watch, webhook
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "control"),
-    [("", SingleChoice), ("classification", SingleChoice), ("multilabel", MultipleChoice)],
+    [
+        ("", SingleChoice),
+        ("classification", SingleChoice),
+        ("multilabel", MultipleChoice),
+        ("detection", RectangleLabels),
+    ],
 )
 def test_webhook_and_predict_ask_with_its_control(
     monkeypatch: pytest.MonkeyPatch, name: str, control: type
@@ -60,7 +66,7 @@ def test_an_unknown_type_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("OCTOSPOON_TASK_TYPE", "poetry")
     with pytest.raises(NotConfigured, match="poetry"):
         webhook.webhook()
-    with pytest.raises(NotConfigured, match="choose one of classification, multilabel"):
+    with pytest.raises(NotConfigured, match="choose one of classification, multilabel, detection"):
         task_type_named("poetry")
 
 
@@ -90,6 +96,11 @@ def test_the_first_label_settles_the_kind(monkeypatch: pytest.MonkeyPatch) -> No
     assert collecting.settings.task_type == collecting.task_type.name == "multilabel"
 
 
+def test_every_offered_type_is_a_setting() -> None:
+    assert get_args(TaskTypes) == OFFERED
+    assert [task_type_named(name).name for name in OFFERED] == list(OFFERED)
+
+
 def test_the_heads_of_a_type_end_with_its_activation() -> None:
     for name, own, other in (
         (TaskTypeName.CLASSIFICATION, "softmax", "sigmoid"),
@@ -109,7 +120,7 @@ def test_a_detector_serves_no_other_kind_of_label():
         check_kind(task_type_named("classification"), boxes)
     with pytest.raises(BadModel, match="ends with a softmax, and multilabel"):
         check_kind(task_type_named("multilabel"), classes)
-    detection = SimpleNamespace(name="detection")
+    detection = task_type_named("detection")
     check_kind(detection, boxes)
     with pytest.raises(BadModel, match="predicts classes, and detection needs boxes"):
         check_kind(detection, classes)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from octospoon.domain.task_types.task_type import TaskType
 
 
-OFFERED = (TaskTypeName.CLASSIFICATION, TaskTypeName.MULTILABEL)
+OFFERED = (TaskTypeName.CLASSIFICATION, TaskTypeName.MULTILABEL, TaskTypeName.DETECTION)
 """The types that a deployment can have."""
 
 
@@ -30,6 +30,10 @@ def task_type_named(name: str) -> TaskType:
         from octospoon.domain.task_types.multilabel import MULTILABEL
 
         return MULTILABEL
+    if name == TaskTypeName.DETECTION:
+        from octospoon.domain.task_types.detection import DETECTION
+
+        return DETECTION
     raise NotConfigured(f"there is no task type {name!r}: choose one of {', '.join(OFFERED)}")
 
 

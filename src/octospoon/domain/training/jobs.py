@@ -127,9 +127,9 @@ class TrainedModel:
 
     Attributes:
         model: the complete ONNX file.
-        head: the ONNX file of its head alone.
+        head: the ONNX file of its head alone; empty for a model that predicts boxes.
         held_out: float [N, C], probabilities of the dataset's N rows from heads that were not trained on
-            them; NaN for rows without them.
+            them, or [N, K, 4 + C] with boxes; NaN for rows without them.
         record: the images that the model was trained on, and heads that have not seen the audit images among
             them.
         metrics: metrics of the training, by name.

@@ -24,7 +24,7 @@ from octospoon.training.command.own_head import Parts, calibrated
 from octospoon.training.command.program import Limits, run_program
 from octospoon.training.data.dataset import read_labelled
 from octospoon.training.head.task_types import HEAD_TASKS
-from octospoon.training.head.trainer import KEPT_OUT, train_head
+from octospoon.training.head.trainer import KEPT_OUT, for_training, train_head
 from octospoon.training.model import check_import, model_file
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 LONGEST = 43_200.0
 """Seconds that a job may take where no limit is set; the default of TrainingTimeLimit."""
-_RESERVE, _LEAST_SECONDS = 120.0, 10.0
+_LEAST_SECONDS = 10.0
 _READ_AGAIN = 3.0
 """Evaluation reads labelled images again, and a sample of the pool: it may take this many times as long."""
 _log = logging.getLogger(__name__)
@@ -112,8 +112,7 @@ class CommandTrainer:
 
     def _seconds(self, reading: float) -> float:
         """Return the seconds that the program may take, after the images took some to read."""
-        left = self.until - time.monotonic()
-        seconds = max(left - max(_RESERVE, _READ_AGAIN * reading), left / 2)
+        seconds = for_training(self.until - time.monotonic(), _READ_AGAIN * reading)
         if seconds < _LEAST_SECONDS:
             raise TrainerFailed(
                 f"the images took {reading:,.0f} seconds to read, and no time is left for the program of "

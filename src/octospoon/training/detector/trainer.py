@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import tempfile
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import onnx
 
@@ -29,7 +32,7 @@ from octospoon.training.finetune.trainer import check_installed
 from octospoon.training.graph import onnx_graph, suppression
 from octospoon.training.graph.suppression import Rules
 from octospoon.training.head.fit import fold_of
-from octospoon.training.head.trainer import KEPT_OUT
+from octospoon.training.head.trainer import KEPT_OUT, for_training
 from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
@@ -66,12 +69,14 @@ class DetectorTrainer:
         options: the settings of training.
         device: ``cuda`` demands a GPU, ``cpu`` uses none, and ``auto`` uses one if it is visible.
         threads: of the processor; another number may give other bytes.
+        until: `time.monotonic` by which the job must have ended; training ends early for its sake.
     """
 
     images: ImageStore
     options: DetectorOptions = field(default_factory=DetectorOptions)
     device: str = "auto"
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    until: float = math.inf
 
     def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
         """Train on the readable images and hold out a fifth of them for early stopping. See `Trainer`.
@@ -80,12 +85,13 @@ class DetectorTrainer:
         are float64 [N, M, 5]; see `DetectionEvaluator`.
 
         Raises:
-            NotConfigured: PyTorch is not installed, or a GPU is demanded and none is visible.
+            NotConfigured: PyTorch or torchvision is not installed, or a GPU is demanded and none is visible.
             BadRequest: there are too few labels, or the backbone has no feature maps.
             BadModel: training diverged, or PyTorch and onnxruntime compute different boxes.
         """
-        check_installed()
+        check_installed("torch", "torchvision")
         opset_of(backbone)  # before the work, not after it
+        began = time.monotonic()
         from octospoon.training.finetune import device
 
         apart, chosen = dataset.part(audit=False), device.chosen(self.device)
@@ -96,15 +102,16 @@ class DetectorTrainer:
             targets = [_in_input(*each) for each in zip(labels, read.regions, strict=True)]
             learned, held_out = _parts(labels, targets, read.readable, self.options.seed)
             computed = features.compute(backbone, read.pixels, targets, self.options, folder)
-            course, params = self._course(computed, learned, held_out, len(spec.classes), chosen)
-            model, head = assembled(backbone, course.detector, computed.maps, spec)
+            options = self._in_time(time.monotonic() - began)
+            course, params = self._course(computed, (learned, held_out), len(spec.classes), options, chosen)
+            model = assembled(backbone, course.detector, computed.maps, spec)
             gap = parity_gap(model, course.detector, computed.maps, read.pixels[held_out[:_COMPARED]])
             predicted = _predicted(model, read, held_out)
         ap50 = DetectionEvaluator().metric(predicted, labels[held_out])
         seen = np.sort(np.concatenate([learned, held_out]))
         return TrainedModel(
             model=model,
-            head=head,
+            head=b"",
             held_out=_of_all_rows(predicted, held_out, dataset),
             record=_record(apart.numbers()[seen], dataset, spec),
             metrics=_measures(course) | {"held_out_ap50": ap50, "torch_parity_gap": gap},
@@ -116,22 +123,33 @@ class DetectorTrainer:
         own = {"trainer": "detector", "audit_labels": KEPT_OUT, "backbone_kept": "a detector reads its maps"}
         return own | self.options.params()
 
+    def _in_time(self, preparation: float) -> DetectorOptions:
+        """Return the options with fewer minutes if the job would not end in time.
+
+        Evaluation reads fewer images than the preparation of training did, and no other views of them.
+        """
+        minutes = for_training(self.until - time.monotonic(), preparation) / 60
+        return msgspec.structs.replace(self.options, minutes=min(self.options.minutes, minutes))
+
     def _course(
         self,
         computed: Features,
-        learned: npt.NDArray[np.int64],
-        held_out: npt.NDArray[np.int64],
+        parts: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
         classes: int,
+        options: DetectorOptions,
         chosen: torch.device,
     ) -> tuple[Course, dict[str, str]]:
-        """Return the trained detector and parameters about its training."""
+        """Return the trained detector and parameters about its training.
+
+        `parts` are the rows to train on, and the rows to hold out.
+        """
         import torch
 
         from octospoon.training.detector.loop import train
         from octospoon.training.finetune import device, loop
 
         with loop.reproducible(chosen, self.threads) as uncertain:
-            course = train(computed, learned, held_out, classes, self.options, chosen)
+            course = train(computed, *parts, classes, options, chosen)
         # a GPU may round numbers outside of the block above, and what follows is compared with onnxruntime
         course.detector.place(torch.device("cpu"))
         _log.info("training ended: %s; the best check was number %d", course.ended, course.best)
@@ -143,10 +161,8 @@ class DetectorTrainer:
         }
 
 
-def assembled(
-    backbone: bytes, detector: Detector, maps: Sequence[FeatureMap], spec: ModelSpec
-) -> tuple[bytes, bytes]:
-    """Return the model file of the contract ``octospoon/2``, and its head alone.
+def assembled(backbone: bytes, detector: Detector, maps: Sequence[FeatureMap], spec: ModelSpec) -> bytes:
+    """Return the model file of the contract ``octospoon/2``.
 
     Raises:
         BadRequest: the backbone's operators are older than the suppression of boxes needs.
@@ -155,7 +171,7 @@ def assembled(
 
     head = head_file(detector, maps, RULES, opset_of(backbone))
     named = replace(spec, backbone=model_file.sha256(backbone), boxes=RULES.most)
-    return model_file.assemble(backbone, head, named), head
+    return model_file.assemble(backbone, head, named)
 
 
 def _measures(course: Course) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +30,35 @@ _FEWEST_CONTROL = 10
 _PARTS = 4
 _OTHERS = (CONTROL, DRIFT, NEW_CLASS, IMPORTED, MANUAL)
 """What chose the labelled images that the strategy did not choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is expected of the next round, and what the strategy gained so far.
+
+    Attributes:
+        next_batch: the expected gain of one more round; None without an estimate.
+        metrics: those of `gain` and `against_control`.
+    """
+
+    next_batch: stopping.Expectation | None
+    metrics: dict[str, float]
+
+
+def outlook(train: Dataset, audit: Dataset, classes: int, parts: tuple[int, ...], activation: str) -> Outlook:
+    """Return the outlook, from heads on embeddings; empty for labels that no head can learn.
+
+    Args:
+        train: the labelled images outside the audit share.
+        audit: the audit share.
+        classes: C.
+        parts: lengths of the parts of the embedding; see `fit_head`.
+        activation: of the task type.
+    """
+    if activation not in HEAD_TASKS:
+        return Outlook(None, {})
+    next_batch = expectation(train, audit, classes, parts, activation)
+    return Outlook(next_batch, gain(next_batch) | against_control(train, audit, classes, parts, activation))
 
 
 def expectation(

@@ -82,7 +82,7 @@ class FineTuner:
                 "Trainer=finetune learns one class per image, and TaskType=multilabel has several: set "
                 "Trainer=head"
             )
-        check_installed()
+        check_installed("torch")
         from octospoon.training.finetune import device
 
         chosen, apart = device.chosen(self.device), dataset.part(audit=False)
@@ -231,12 +231,13 @@ class _Material:
         return np.flatnonzero(self.readable)[:_COMPARED]
 
 
-def check_installed() -> None:
-    """Raise NotConfigured with installation advice if PyTorch is not installed."""
-    if importlib.util.find_spec("torch") is None:
+def check_installed(*packages: str) -> None:
+    """Raise NotConfigured with installation advice if one of some packages is not installed."""
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
         raise NotConfigured(
-            "Trainer=finetune needs PyTorch, which is not installed here: install octospoon[finetune], or "
-            "build the training image with --build-arg REQUIREMENTS=finetune. Trainer=head works without it"
+            f"Trainer=finetune needs PyTorch, and here {' and '.join(missing)} is not installed: install "
+            "octospoon[finetune], or build the training image with --build-arg REQUIREMENTS=finetune. "
+            "Other trainers work without it"
         )
 
 

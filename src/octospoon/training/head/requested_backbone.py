@@ -11,6 +11,7 @@ import numpy as np
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.training.data.dataset import gather
+from octospoon.training.head.task_types import activation_of
 from octospoon.training.head.trainer import train_head
 from octospoon.training.model.model_file import extract_backbone
 
@@ -48,9 +49,11 @@ class RequestedBackbone:
         If the new backbone is in service already, its stored embeddings are used.
 
         Raises:
+            NotConfigured: a head cannot learn the labels.
             BadModel: the candidate's model file is missing or damaged.
             BadRequest: there is no label to train on.
         """
+        activation_of(self.task_type)
         if spec.backbone == self.candidate.backbone:
             return self._named(train_head(backbone, dataset, spec, balanced=self.balanced))
         with tempfile.TemporaryDirectory() as folder:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 KEPT_OUT = "not trained on, judged by the served head"
 """The parameter ``audit_labels`` of a run whose model was trained on no audit label."""
+_RESERVE = 120.0
+"""Seconds that a job needs at least after training."""
 
 
 class Trainer(Protocol):
@@ -79,3 +81,13 @@ def train_head(backbone: bytes, dataset: Dataset, spec: ModelSpec, *, balanced: 
         }
         | fitted.params(),
     )
+
+
+def for_training(left: float, evaluation: float) -> float:
+    """Return how many seconds training may take, so that the rest of the job has time.
+
+    Args:
+        left: seconds until the job must have ended.
+        evaluation: seconds that evaluation may take, estimated from the same images.
+    """
+    return max(left - max(_RESERVE, evaluation), left / 2)

@@ -29,9 +29,8 @@ from octospoon.training.data import embeddings
 from octospoon.training.evaluation.challenger import EvaluateChallenger
 from octospoon.training.evaluation.champion import Champion
 from octospoon.training.evaluation.gate import for_project
-from octospoon.training.evaluation.next_batch import against_control, expectation, gain
+from octospoon.training.evaluation.next_batch import outlook
 from octospoon.training.graph.parts import widths
-from octospoon.training.head.task_types import activation_of
 from octospoon.training.job import requested_backbone
 from octospoon.training.job.labels import read_labels
 from octospoon.training.job.lease import LEASE_SECONDS, lease_kept
@@ -179,8 +178,9 @@ class _Job:
         if champion.version == run.version and self._was_promoted(run):
             self._alias("champion", run)
             return Outcome.PROMOTED, f"version {run.version} was already in service"
-        activation, spec = activation_of(self._ports.task_type), champion.scorer.spec
-        spec = replace(spec, classes=self._ports.classes, version=run.version, activation=activation)
+        activation, spec = self._ports.task_type.activation, champion.scorer.spec
+        ends = activation or spec.activation  # of a detector, it says nothing
+        spec = replace(spec, classes=self._ports.classes, version=run.version, activation=ends)
         dataset = dataset.deal(champion.record, self._ports.task_type.evaluator)
         train, audit = dataset.part(audit=False), dataset.part(audit=True)
         trained = self._ports.trainer(model_file.extract_backbone(champion.file), dataset, spec)
@@ -188,12 +188,10 @@ class _Job:
         judged, trained, dataset = evaluated.judged, evaluated.trained, evaluated.dataset
         # The learning curve needs embeddings of a backbone that was trained on no label. So it uses `train`
         # and `audit` with the embeddings of the champion, not of the challenger.
-        heads = (len(spec.classes), widths(champion.file), activation)
-        next_batch = expectation(train, audit, *heads)
+        expected = outlook(train, audit, len(spec.classes), widths(champion.file), activation)
         metrics = judged.metrics(dataset.part(audit=True).labels) | trained.metrics | dataset.counts()
-        metrics |= evaluated.metrics | gain(next_batch)
+        metrics |= evaluated.metrics | expected.metrics
         metrics["training_labels"] = float(len(trained.record.images))
-        metrics |= against_control(train, audit, *heads)
         decision = for_project(judged.decision, spec.classes, self._ports)
         backbone_change = self._ports.control.state().backbone_change
         decision = requested_backbone.unless_revoked(decision, self._ports.candidate, backbone_change)
@@ -203,7 +201,7 @@ class _Job:
         params = self._params(model_file.read_spec(trained.model)) | trained.params
         params["audit_predictions"] = audit_rule(dataset.images) or "no audit labels"
         self._record(run, params, (decided.measures, trained.epochs), folder, dataset)
-        notes = {"octospoon.next_batch": "" if next_batch is None else str(next_batch)}
+        notes = {"octospoon.next_batch": "" if expected.next_batch is None else str(expected.next_batch)}
         notes["octospoon.left_out"] = dataset.left_out()[:_TAG_LENGTH]
         self._ports.registry.tag(run, {name: note for name, note in notes.items() if note})
         pointer = self._pointer(run, trained)
@@ -283,7 +281,7 @@ class _Job:
 
     def _pointer(self, run: ModelRun, trained: TrainedModel) -> ChampionPointer:
         """Store the files and their pointer, of a refused model too: a person may put it into service."""
-        model, head = self._ports.champions.put_model(trained.model, trained.head)
+        model, head = self._ports.champions.put_model(trained.model, trained.head or None)
         backbone = model_file.read_spec(trained.model).backbone
         record = self._ports.training_records.put(trained.record)
         pointer = ChampionPointer.of(run.version, backbone, model, head, self._ports.classes, record)

@@ -31,6 +31,7 @@ class Detection:
 
     name = TaskTypeName.DETECTION
     labels = Labels(Boxes())
+    activation = ""
 
     def consensus(self, annotations: Iterable[Annotation], history: ClassHistory) -> Consensus:
         """Return the boxes that most annotators of an image drew."""
