@@ -117,7 +117,7 @@ def test_the_first_reference_of_a_model_stands_bit_for_bit(stores: Stores) -> No
     stores.references.put("a" * 64, reference(np.eye(8), np.eye(3)[np.arange(8) % 3]))
     stored = stores.references.get("a" * 64)
     assert stored is not None
-    for name in ("centre", "axes", "components", "probabilities"):
+    for name in ("centre", "axes", "components", "statistics"):
         assert np.array_equal(getattr(stored, name), getattr(first, name))
         assert getattr(stored, name).dtype == np.float32
 

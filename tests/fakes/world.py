@@ -157,7 +157,7 @@ class FakeWorld:
                 strategy,
                 CLASSIFICATION,
                 observations,
-                plan_audit=PlanAudit(control, history, observations, rounds, pool, target),
+                plan_audit=PlanAudit(control, history, observations, rounds, pool, target, "accuracy"),
                 jobs=lambda: control.state().jobs,
                 first=first,
             ),

@@ -36,7 +36,8 @@ class PlanAudit:
         observations: what `watch` measured.
         rounds: the labelling rounds.
         pool: the states of the images.
-        target: half-width of the accuracy's interval that is asked for; 0 for a share that never changes.
+        target: half-width of the metric's interval that is asked for; 0 for a share that never changes.
+        metric: name of the metric that stands for a model's quality; see `Evaluator.metric_name`.
         history: returns the project's classes.
         class_labels: returns the number of training labels of each class at the newest training job.
     """
@@ -47,6 +48,7 @@ class PlanAudit:
     rounds: Rounds
     pool: PoolRows
     target: float
+    metric: str
     history: Callable[[], ClassHistory] = ClassHistory
     class_labels: Callable[[], Mapping[str, int]] = dict
 
@@ -68,7 +70,7 @@ class PlanAudit:
         if current and observed.finding is not None and observed.finding.level is Level.CONFIRMED:
             return whole(images, "drift is confirmed, and older audit labels say little about new uploads")
         job, decision = self._newest()
-        decided = _of(decision)
+        decided = _of(decision, self.metric)
         if decided is None:
             return whole(images, "no model was measured on audit labels yet")
         measured = [decided]
@@ -98,10 +100,10 @@ class PlanAudit:
         return sum(row.state in _DRAWN for row in self.pool.rows(keys).values()) if keys else 0
 
 
-def _of(decision: ModelDecision | None) -> Measured | None:
-    """Return the interval of a decision; None if it has none."""
-    measures = {} if decision is None else decision.measures
+def _of(decision: ModelDecision | None, metric: str) -> Measured | None:
+    """Return the interval of a decision's metric; None if it has none."""
+    measures, low, high = {} if decision is None else decision.measures, f"{metric}_low", f"{metric}_high"
     labels = int(measures.get("audit_labels", 0.0))
-    if not labels or not {"accuracy_low", "accuracy_high"} <= measures.keys():
+    if not labels or not {low, high} <= measures.keys():
         return None
-    return Measured((measures["accuracy_high"] - measures["accuracy_low"]) / 2, labels)
+    return Measured((measures[high] - measures[low]) / 2, labels)

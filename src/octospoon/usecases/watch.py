@@ -82,7 +82,7 @@ class Watch:
         control: the training job's state.
         clock: the time.
         task_type: the kind of label.
-        accuracy_floor: training is requested if accuracy is shown to be lower; 0 for never.
+        accuracy_floor: training is requested if the model's metric is shown to be lower; 0 for never.
     """
 
     model: Callable[[], tuple[ChampionPointer, Head | None]]
@@ -115,7 +115,8 @@ class Watch:
         seen = replace(before, accuracy=accuracy, observed_at=now, history=remembered(before.history, today))
         if judged.finding:
             seen = replace(seen, judged_until=judged.until, finding=judged.finding, drifted=judged.drifted)
-        asked = wanted(accuracy, judged.finding, self.accuracy_floor)
+        title = self.task_type.evaluator.metric_title
+        asked = wanted(accuracy, judged.finding, self.accuracy_floor, title)
         if asked:
             self.control.request(asked)
         self.observations.save(seen)
@@ -146,11 +147,12 @@ class Watch:
             return _Window(f"{len(rows)} uploads on the days not tested yet, {LEAST} are needed")
         embeddings = np.stack([row.embedding for row in rows])
         suspected = before.finding is not None and before.finding.level is not Level.NONE
+        evaluator = self.task_type.evaluator
         result = drift.compare(
             reference,
             embeddings,
-            head.run(embeddings),
-            self.task_type.evaluator.counts,
+            evaluator.statistics(head.run(embeddings)),
+            evaluator.predicted_classes,
             suspected_before=suspected,
         )
         return _Window("", result, days[0], drift_share.examples(reference, rows, result))

@@ -103,8 +103,8 @@ def test_served_head_learns_every_label_and_judges_none(first):
 def test_drift_reference_holds_no_memorised_probability(first):
     reference = first.references.get(serving(first).sha256)
     order = [*range(0, 2 * AUDIT, 2), *range(1, 2 * AUDIT, 2)]
-    assert len(reference.probabilities) == len(order), "every label, and no other image"
-    assert np.mean(reference.probabilities.argmax(axis=1) == RANDOM[order]) < CHANCE
+    assert len(reference.statistics) == len(order), "every label, and no other image"
+    assert np.mean(reference.statistics.argmax(axis=1) == RANDOM[order]) < CHANCE
 
 
 def test_old_labels_stay_unseen_by_the_next_champion(first):

@@ -141,5 +141,5 @@ def test_a_job_that_died_before_it_could_promote_decides_again(served):
 def test_what_the_uploads_looked_like_is_kept_with_the_model(served):
     reference = served.references.get(served.champions.current.sha256)
     assert reference.components.shape == (AUDIT + FIRST, 16)
-    assert reference.probabilities.shape == (AUDIT + FIRST, 10)
-    assert np.isfinite(reference.probabilities).all()
+    assert reference.statistics.shape == (AUDIT + FIRST, 10)
+    assert np.isfinite(reference.statistics).all()

@@ -374,7 +374,8 @@ def test_prefixes_that_a_policy_would_misread_are_refused(value):
 
 def drawn():
     """Return the dashboard's metrics: namespace, name, dimension, value, and the other dimensions."""
-    body = of("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"]
+    body, names = of("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"]
+    body = body.replace("${Metric}", resolved(names["Metric"], {}))
     return [tuple(one) for widget in json.loads(body)["widgets"] for one in widget["properties"]["metrics"]]
 
 

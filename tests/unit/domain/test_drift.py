@@ -21,7 +21,7 @@ from octospoon.domain.task_types.classification.evaluation import Classification
 from octospoon.training.head.fit import fit_head
 
 REFERENCE, WINDOW = 900, 500
-compare = functools.partial(drift.compare, predicted=ClassificationEvaluator().counts)
+compare = functools.partial(drift.compare, classes=ClassificationEvaluator().predicted_classes)
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +150,7 @@ def test_windows_of_another_model_are_refused():
     known = drift.reference(np.eye(8)[:4], np.full((4, 3), 1 / 3))
     with pytest.raises(ValueError, match="embeddings"):
         compare(known, np.ones((5, 7)), np.full((5, 3), 1 / 3))
-    with pytest.raises(ValueError, match="classes"):
+    with pytest.raises(ValueError, match="statistics"):
         compare(known, np.ones((5, 8)), np.full((5, 2), 0.5))
     with pytest.raises(ValueError, match="reference"):
         drift.reference(np.ones((1, 8)), np.ones((1, 3)))

@@ -103,6 +103,8 @@ def test_accuracy_requests_training_only_when_it_is_significantly_low():
     assert "at most 0.69" in wanted(proportion(60, 100), None, 0.75)  # type: ignore[operator]
     assert wanted(proportion(0, 100), None, 0.0) is None
     assert wanted(proportion(0, 0), None, 1.0) is None, "nothing is known"
+    low = wanted(proportion(60, 100), None, 0.75, "AP50")
+    assert low == "AP50 0.600 (at most 0.691 by 100 audit labels) is below 0.75"
 
 
 def test_only_confirmed_drift_asks_for_training():

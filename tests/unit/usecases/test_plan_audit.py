@@ -26,7 +26,13 @@ class World(FakeWorld):
         self.control.now_state = TrainingState(jobs=2)
         self.decided(2, half, 100)
         self.plan = PlanAudit(
-            self.control, self.history, self.observations, self.rounds, self.pool, target=0.05
+            self.control,
+            self.history,
+            self.observations,
+            self.rounds,
+            self.pool,
+            target=0.05,
+            metric="accuracy",
         )
 
     def decided(self, job: int, half: float, labels: int) -> None:
@@ -141,3 +147,13 @@ def test_two_runs_over_the_same_data_agree() -> None:
 
     assert world.plan(WHOLE, VERSION) == world.plan(WHOLE, VERSION)
     assert LEAST < world.share() < WHOLE
+
+
+def test_the_interval_is_that_of_the_metric_of_the_labels() -> None:
+    world = World()
+    world.plan = replace(world.plan, metric="ap50")
+    assert world.share() == WHOLE, "the measures are of accuracy"
+
+    measures = {"ap50_low": 0.85, "ap50_high": 0.95, "audit_labels": 100.0}
+    world.history.record(ModelDecision(numbered(2), 2, True, (), 2.0, measures))
+    assert world.share() == LEAST

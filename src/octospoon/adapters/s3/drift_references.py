@@ -15,6 +15,9 @@ from octospoon.domain.monitoring.drift import Reference
 if TYPE_CHECKING:
     from octospoon.adapters.s3.artifacts import S3Artifacts
 
+_STORED = {name: name for name in Reference.__slots__} | {"statistics": "probabilities"}
+"""The names in the archive, by attribute. The last is that of earlier releases."""
+
 
 class S3References:
     """Implements `octospoon.ports.models.References`: one compressed numpy archive for each model."""
@@ -25,7 +28,7 @@ class S3References:
     def put(self, model_sha256: str, reference: Reference) -> None:
         """Store a model's reference unless it has one already."""
         body = io.BytesIO()
-        arrays = {name: getattr(reference, name) for name in Reference.__slots__}
+        arrays = {stored: getattr(reference, name) for name, stored in _STORED.items()}
         np.savez_compressed(body, **arrays)
         self._artifacts.write_new(reference_key(model_sha256), body.getvalue())
 
@@ -41,6 +44,6 @@ class S3References:
             return None
         try:
             with np.load(io.BytesIO(stored[0]), allow_pickle=False) as arrays:
-                return Reference(**{name: arrays[name] for name in Reference.__slots__})
+                return Reference(**{name: arrays[stored] for name, stored in _STORED.items()})
         except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
             raise BadModel(f"{key} is not a drift reference: {error}") from error

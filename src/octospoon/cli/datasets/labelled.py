@@ -190,7 +190,7 @@ def of_project(deployment: Deployment) -> Source:
         )
     labels = task_type.evaluator.targets([image.label for image in used], classes)
     embeddings = np.stack([rows[image.key].embedding for image in used])
-    metric = HEAD_TASKS[activation].metric
+    metric = HEAD_TASKS[activation].evaluator.metric_title
     return Source(
         "this project's labels",
         Labelled(embeddings, labels, len(classes), _stored_parts(deployment, newest), activation),

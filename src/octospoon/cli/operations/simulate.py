@@ -207,7 +207,7 @@ def _replays(sources: Sequence[Source], wanted: Wanted) -> Iterator[_Replays]:
         wanted.workers, get_context("spawn"), initializer=_prepare, initargs=(sources,)
     ) as others:
         try:
-            yield _Replays(others, wanted.seeds, sources[0].data.task.metric)
+            yield _Replays(others, wanted.seeds, sources[0].data.task.evaluator.metric_title)
         except BaseException:
             others.shutdown(wait=False, cancel_futures=True)
             raise

@@ -25,7 +25,11 @@ class Evaluator(Comparison, Protocol):
 
     @property
     def metric_name(self) -> str:
-        """The name of `metric` in reports, such as accuracy."""
+        """The name of `metric` in files, such as macro_f1."""
+
+    @property
+    def metric_title(self) -> str:
+        """The name of `metric` in sentences, such as macro F1."""
 
     def targets(self, labels: Sequence[str], classes: Sequence[str]) -> Targets:
         """Return labels as an array whose first axis is the images.
@@ -44,8 +48,18 @@ class Evaluator(Comparison, Protocol):
     def confidence(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Return the model's certainty that its prediction is the label, float [N] in [0, 1]."""
 
-    def counts(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-        """Return how often each class is predicted, int64 [C]; drift is a change of these counts."""
+    def statistics(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return the numbers of each prediction whose distributions drift compares, float [N, S].
+
+        Those of an image depend on its own prediction alone, as the pool stores it.
+        """
+
+    def predicted_classes(self, statistics: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+        """Return which classes are predicted for each image, bool [N, C]; drift compares their shares.
+
+        Args:
+            statistics: float [N, S], see `statistics`.
+        """
 
     def evaluate(
         self,

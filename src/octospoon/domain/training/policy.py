@@ -93,18 +93,21 @@ def due(state: TrainingState, rules: TrainingRules, now: float, *, at_once: bool
     return None
 
 
-def wanted(accuracy: Estimate | None, finding: DriftResult | None, floor: float) -> str | None:
+def wanted(
+    accuracy: Estimate | None, finding: DriftResult | None, floor: float, metric: str = "accuracy"
+) -> str | None:
     """Return why the observed model in service needs training, or None.
 
     Args:
-        accuracy: the estimate of its accuracy; None if it was not measured.
+        accuracy: the estimate of its accuracy, or of another metric; None if it was not measured.
         finding: the drift result; None if no window was tested.
-        floor: smallest acceptable accuracy; 0 for none.
+        floor: smallest acceptable value of the metric; 0 for none.
+        metric: its name; see `Evaluator.metric_title`.
     """
     # The upper end of the interval is compared, so that chance in few labels does not start a job.
     if accuracy is not None and accuracy.labels and accuracy.high < floor:
         return (
-            f"accuracy {accuracy.value:.3f} (at most {accuracy.high:.3f} by {accuracy.labels} audit labels) "
+            f"{metric} {accuracy.value:.3f} (at most {accuracy.high:.3f} by {accuracy.labels} audit labels) "
             f"is below {floor:g}"
         )
     if finding is not None and finding.level is Level.CONFIRMED:

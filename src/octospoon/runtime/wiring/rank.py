@@ -86,6 +86,7 @@ def _choose(
             rounds=storage.rounds,
             pool=pool,
             target=config.audit_target,
+            metric=storage.task_type.evaluator.metric_name,
             history=history,
             class_labels=class_labels,
         ),

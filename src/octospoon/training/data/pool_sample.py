@@ -118,7 +118,9 @@ class Uploads:
             return None
         return model.confidence(self.audit.images, self._embeddings(), evaluator.confidence)
 
-    def reference(self, model: Unseen, held_out: npt.NDArray[np.floating]) -> Reference | None:
+    def reference(
+        self, model: Unseen, held_out: npt.NDArray[np.floating], evaluator: Evaluator
+    ) -> Reference | None:
         """Return the drift reference for later uploads; None if there are fewer than _LEAST images.
 
         It contains labelled images at the same rate as unlabelled ones. Without them the difficult images
@@ -128,6 +130,7 @@ class Uploads:
         Args:
             model: the new model.
             held_out: float [N, C], out-of-fold probabilities of the N images of `train`; NaN if missing.
+            evaluator: of the task type.
         """
         trained = [i for i in self._thinned(self.train) if np.isfinite(held_out[i]).all()]
         audited = self._thinned(self.audit)
@@ -135,9 +138,10 @@ class Uploads:
         if len(pool) + len(audited) < _LEAST:
             return None
         audit = self.audit.embeddings[audited]
+        answers = [model.served(pool), model.answers(images, audit), held_out[trained]]
         return drift.reference(
             np.concatenate([pool, audit, self.train.embeddings[trained]]),
-            np.concatenate([model.served(pool), model.answers(images, audit), held_out[trained]]),
+            evaluator.statistics(np.concatenate(answers)),
         )
 
     def _thinned(self, part: Dataset) -> list[int]:

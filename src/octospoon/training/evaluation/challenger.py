@@ -153,11 +153,12 @@ class EvaluateChallenger:
         """
         model, audit = Unseen(head, trained.record), uploads.audit
         apart = np.array([not image.audit for image in labelled.images], bool)
-        reference = uploads.reference(model, trained.held_out[apart])
+        evaluator = self.ports.task_type.evaluator
+        reference = uploads.reference(model, trained.held_out[apart], evaluator)
         if reference is not None:
             self.ports.references.put(model_file.sha256(trained.model), reference)
         judged = judge(
-            self.ports.task_type.evaluator,
+            evaluator,
             gate.Answers(
                 challenger.spec,
                 model.answers(audit.images, audit.embeddings),
@@ -168,7 +169,7 @@ class EvaluateChallenger:
             ),
             self._of_champion(labelled.part(audit=True)),
             audit.labels,
-            uploads.confidence(model, self.ports.task_type.evaluator),
+            uploads.confidence(model, evaluator),
             self.ports.rules,
             model.variance_factor(audit.images),
         )

@@ -90,7 +90,7 @@ def expectation(
     task = HEAD_TASKS[activation]
     errors = task.errors(answers, audit.labels)
     expected = stopping.expect(labels, errors, int(np.sum((numbers == rounds[-1]) & ~by_hand)))
-    return replace(expected, metric=task.metric)
+    return replace(expected, metric=task.evaluator.metric_title)
 
 
 def gain(next_batch: stopping.Expectation | None) -> dict[str, float]:

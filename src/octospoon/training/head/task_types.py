@@ -42,10 +42,6 @@ class HeadTask(Protocol):
     def evaluator(self) -> Evaluator:
         """That of the task type."""
 
-    @property
-    def metric(self) -> str:
-        """`Evaluator.metric` in words."""
-
     def log_loss(self, probabilities: Floats, targets: Targets) -> float:
         """Return the mean log loss in nats; NaN for N = 0."""
 
@@ -64,7 +60,6 @@ class OneClass:
 
     task_type: TaskType = CLASSIFICATION
     evaluator = CLASSIFICATION.evaluator
-    metric = "accuracy"
 
     def log_loss(self, probabilities: Floats, targets: Targets) -> float:
         """Return the mean log loss."""
@@ -88,7 +83,6 @@ class AnyClasses:
 
     task_type: TaskType = MULTILABEL
     evaluator = MULTILABEL.evaluator
-    metric = "macro F1"
 
     def log_loss(self, probabilities: Floats, targets: Targets) -> float:
         """Return the mean log loss of a class."""

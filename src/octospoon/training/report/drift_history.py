@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 from octospoon.domain.monitoring.drift import FALSE_ALARMS, TESTS, Level
@@ -17,31 +18,36 @@ if TYPE_CHECKING:
     from octospoon.domain.evaluation.estimators import Estimate
     from octospoon.domain.monitoring.drift import DriftResult
     from octospoon.domain.monitoring.observations import ObservedDay
+    from octospoon.domain.task_types.evaluator import Evaluator
 
-_COLUMNS = (
-    *("day", "version", "drift", "images", "components_p", "probabilities_p", "classes_p", "discrepancy_p"),
-    *("accuracy", "accuracy_low", "accuracy_high", "audit_labels"),
-)
+_TESTS = ("drift", "images", "components_p", "probabilities_p", "classes_p", "discrepancy_p")
 _TICKS = 10
 _LEAST_P = 1e-6
 """Smaller p-values are drawn at this value."""
 
 
-def write(folder: Path, days: Sequence[ObservedDay]) -> None:
-    """Write ``drift.csv`` and ``drift.png`` into a folder; nothing if there are no days."""
+def write(folder: Path, days: Sequence[ObservedDay], evaluator: Evaluator) -> None:
+    """Write ``drift.csv`` and ``drift.png`` into a folder; nothing if there are no days.
+
+    Args:
+        folder: an existing folder.
+        days: the observations, oldest first.
+        evaluator: of the task type, for the names of its metric.
+    """
     if not days:
         return
+    name = evaluator.metric_name
     with (folder / "drift.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
+        writer.writerow(["day", "version", *_TESTS, name, f"{name}_low", f"{name}_high", "audit_labels"])
         for day in days:
             writer.writerow([day.day, day.version, *_tests(day.finding), *_accuracy(day.accuracy)])
-    _draw(folder / "drift.png", days)
+    _draw(folder / "drift.png", days, evaluator.metric_title)
 
 
 def _tests(result: DriftResult | None) -> Sequence[str]:
     if result is None:
-        return [""] * 6
+        return [""] * len(_TESTS)
     asked = result.level is not Level.NONE
     ps = (result.components_p, result.probabilities_p, result.classes_p)
     discrepancy = f"{result.discrepancy_p:.6g}" if asked else ""
@@ -54,14 +60,14 @@ def _accuracy(estimate: Estimate | None) -> Sequence[str]:
     return [*(f"{x:.6g}" for x in (estimate.value, estimate.low, estimate.high)), str(estimate.labels)]
 
 
-def _draw(path: Path, days: Sequence[ObservedDay]) -> None:
+def _draw(path: Path, days: Sequence[ObservedDay], metric: str) -> None:
     from matplotlib.figure import Figure
 
     tested = any(day.finding for day in days)
     measured = any(day.accuracy for day in days)
     panels: list[Callable[[Axes, Sequence[ObservedDay]], None]] = [
         *([_draw_tests] if tested else []),
-        *([_draw_accuracy] if measured else []),
+        *([partial(_draw_accuracy, metric=metric)] if measured else []),
     ]
     first, last = _at(days[0]), _at(days[-1])
     ticks = range(first, last + 1, 1 + (last - first) // _TICKS)
@@ -80,7 +86,7 @@ def _draw_tests(axes: Axes, days: Sequence[ObservedDay]) -> None:
     results = [(_at(day), day.finding) for day in days if day.finding]
     tests = (
         ("embeddings", "o", [(at, result.components_p) for at, result in results]),
-        ("probabilities", "s", [(at, result.probabilities_p) for at, result in results]),
+        ("predictions", "s", [(at, result.probabilities_p) for at, result in results]),
         ("predicted classes", "^", [(at, result.classes_p) for at, result in results]),
         (
             "discrepancy",
@@ -103,7 +109,7 @@ def _draw_tests(axes: Axes, days: Sequence[ObservedDay]) -> None:
     axes.set(yscale="log", ylim=(_LEAST_P / 2, 2.0), ylabel="p-value, corrected")
 
 
-def _draw_accuracy(axes: Axes, days: Sequence[ObservedDay]) -> None:
+def _draw_accuracy(axes: Axes, days: Sequence[ObservedDay], metric: str) -> None:
     estimates = [(_at(day), day.accuracy) for day in days if day.accuracy]
     values = [100 * estimate.value for _, estimate in estimates]
     below = [max(0.0, 100 * (estimate.value - estimate.low)) for _, estimate in estimates]
@@ -115,9 +121,10 @@ def _draw_accuracy(axes: Axes, days: Sequence[ObservedDay]) -> None:
         fmt="o",
         capsize=3,
         markersize=4,
-        label="accuracy",
+        label=metric,
     )
-    axes.set(title="Accuracy of the model in service, 95 % interval", ylabel="accuracy, %")
+    title = f"{metric[0].upper()}{metric[1:]} of the model in service, 95 % interval"
+    axes.set(title=title, ylabel=f"{metric}, %")
 
 
 def _draw_versions(axes: Axes, days: Sequence[ObservedDay]) -> None:

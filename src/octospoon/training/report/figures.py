@@ -81,7 +81,7 @@ class Figures:
         """
         with _logged("the figure of drift"):
             observation = self._ports.observations.read()
-            drift_history.write(self._folder, observation.history)
+            drift_history.write(self._folder, observation.history, self._ports.task_type.evaluator)
             if observation.drifted and observation.finding:
                 labels = {(image.key, image.etag): image.label for image in images}
                 tiles = most_drifted(observation.drifted, labels)
@@ -93,7 +93,8 @@ class Figures:
         """Write ``versions.csv`` and ``versions.png``: the learning curve over versions."""
         with _logged("the learning curve"):
             jobs = self._ports.control.state().jobs
-            model_versions.write(self._folder, model_versions.decided(self._ports.history, jobs, newest))
+            decisions = model_versions.decided(self._ports.history, jobs, newest)
+            model_versions.write(self._folder, decisions, self._ports.task_type.evaluator)
 
     def _sheet(self, name: str, title: str, tiles: Sequence[Tile]) -> None:
         thumbnails = Thumbnails(self._ports.images, self._resize)

@@ -1,4 +1,4 @@
-"""Write the learning curve over versions: the accuracy of each model and its number of labels."""
+"""Write the learning curve over versions: the metric of each model and its number of labels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from octospoon.domain.monitoring.observations import ModelDecision
+    from octospoon.domain.task_types.evaluator import Evaluator
     from octospoon.ports.models import ModelHistory
 
 MOST = 50
-_MEASURES = ("training_labels", "audit_labels", "accuracy", "accuracy_low", "accuracy_high")
 
 
 def decided(history: ModelHistory, jobs: int, newest: ModelDecision) -> list[ModelDecision]:
@@ -35,39 +35,47 @@ def decided(history: ModelHistory, jobs: int, newest: ModelDecision) -> list[Mod
     ]
 
 
-def write(folder: Path, decisions: Sequence[ModelDecision]) -> None:
-    """Write ``versions.csv`` and, if two or more versions were measured, ``versions.png``."""
+def write(folder: Path, decisions: Sequence[ModelDecision], evaluator: Evaluator) -> None:
+    """Write ``versions.csv`` and, if two or more versions were measured, ``versions.png``.
+
+    Args:
+        folder: an existing folder.
+        decisions: about the models, oldest first.
+        evaluator: of the task type, for the names of its metric.
+    """
+    name = evaluator.metric_name
+    columns = ("training_labels", "audit_labels", name, f"{name}_low", f"{name}_high")
     with (folder / "versions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["version", "job", "promoted", *_MEASURES])
+        writer.writerow(["version", "job", "promoted", *columns])
         for decision in decisions:
-            values = (decision.measures.get(name) for name in _MEASURES)
+            values = (decision.measures.get(name) for name in columns)
             cells = ("" if value is None else f"{value:.6g}" for value in values)
             writer.writerow([decision.version, decision.job_id, "yes" if decision.promoted else "no", *cells])
-    measured = [decision for decision in decisions if decision.measures.keys() >= set(_MEASURES)]
+    measured = [decision for decision in decisions if decision.measures.keys() >= set(columns)]
     if len(measured) > 1:
-        _draw(folder / "versions.png", measured)
+        _draw(folder / "versions.png", measured, evaluator)
 
 
-def _draw(path: Path, decisions: Sequence[ModelDecision]) -> None:
+def _draw(path: Path, decisions: Sequence[ModelDecision], evaluator: Evaluator) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for promoted, colour, name in ((True, "tab:blue", "promoted"), (False, "tab:red", "refused")):
+    axes, name, title = figure.subplots(), evaluator.metric_name, evaluator.metric_title
+    for promoted, colour, outcome in ((True, "tab:blue", "promoted"), (False, "tab:red", "refused")):
         some = [decision.measures for decision in decisions if decision.promoted is promoted]
         if not some:
             continue
-        values = [100 * measures["accuracy"] for measures in some]
-        below = [max(0.0, 100 * (measures["accuracy"] - measures["accuracy_low"])) for measures in some]
-        above = [max(0.0, 100 * (measures["accuracy_high"] - measures["accuracy"])) for measures in some]
+        values = [100 * measures[name] for measures in some]
+        below = [max(0.0, 100 * (measures[name] - measures[f"{name}_low"])) for measures in some]
+        above = [max(0.0, 100 * (measures[f"{name}_high"] - measures[name])) for measures in some]
         labels = [measures["training_labels"] for measures in some]
-        axes.errorbar(labels, values, (below, above), fmt="o", capsize=3, color=colour, label=name)
+        axes.errorbar(labels, values, (below, above), fmt="o", capsize=3, color=colour, label=outcome)
     for decision in decisions:
-        at = (decision.measures["training_labels"], 100 * decision.measures["accuracy"])
+        at = (decision.measures["training_labels"], 100 * decision.measures[name])
         axes.annotate(f"v{decision.version}", at, xytext=(5, 5), textcoords="offset points", fontsize=8)
-    axes.set(title="Accuracy of each version at its evaluation, 95 % interval")
-    axes.set(xlabel="training labels", ylabel="accuracy, %")
+    axes.set(title=f"{title[0].upper()}{title[1:]} of each version at its evaluation, 95 % interval")
+    axes.set(xlabel="training labels", ylabel=f"{title}, %")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=100, metadata={"Software": None})

@@ -22,6 +22,7 @@ class ClassificationEvaluator:
     """Implements `octospoon.domain.task_types.evaluator.Evaluator`. Targets are positions of classes."""
 
     metric_name = "accuracy"
+    metric_title = "accuracy"
 
     def targets(self, labels: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the position of each label in the class list, int64 [N]."""
@@ -44,9 +45,16 @@ class ClassificationEvaluator:
         result: npt.NDArray[np.floating] = probabilities.max(axis=1)
         return result
 
-    def counts(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-        """Return how often each class is the most probable one, int64 [C]."""
-        return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
+    def statistics(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return the probabilities of the classes."""
+        return probabilities
+
+    def predicted_classes(self, statistics: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+        """Return the most probable class of each image, bool [N, C]."""
+        result: npt.NDArray[np.bool_] = statistics.argmax(axis=1)[:, np.newaxis] == np.arange(
+            statistics.shape[1]
+        )
+        return result
 
     def evaluate(
         self,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.evaluation.gate_checks import in_classes
-from octospoon.domain.task_types.detection import estimates, gate, predictions
+from octospoon.domain.task_types.detection import estimates, gate, predictions, statistics
 from octospoon.domain.task_types.detection.average_precision import average_precision, mean_over_classes
 from octospoon.domain.task_types.detection.label import Boxes
 from octospoon.domain.task_types.detection.matching import match
-from octospoon.domain.task_types.detection.predictions import THRESHOLD, detections
+from octospoon.domain.task_types.detection.predictions import THRESHOLD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,7 @@ class DetectionEvaluator:
     """
 
     metric_name = "ap50"
+    metric_title = "AP50"
 
     def targets(self, labels: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return the boxes of labels, float64 [N, M, 5]."""
@@ -69,12 +70,13 @@ class DetectionEvaluator:
         """Return the probability that every detection is rightly shown or left out, float [N]."""
         return predictions.confidence(probabilities)
 
-    def counts(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-        """Return in how many images each class is shown, int64 [C]; objects of one image are alike."""
-        classes = probabilities.shape[2] - predictions.COORDINATES
-        given = detections(probabilities, THRESHOLD)
-        pairs = np.unique(given.images * classes + given.classes)
-        return np.bincount(pairs % max(1, classes), minlength=classes)
+    def statistics(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return the largest score of each class, and the number and the scores of the boxes."""
+        return statistics.of_predictions(probabilities)
+
+    def predicted_classes(self, numbers: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+        """Return the classes of which a box is shown, bool [N, C]."""
+        return statistics.shown_classes(numbers)
 
     def evaluate(
         self,

@@ -24,6 +24,7 @@ class MultilabelEvaluator:
     """Implements `octospoon.domain.task_types.evaluator.Evaluator`. Targets are int64 [N, C] of 0 and 1."""
 
     metric_name = "macro_f1"
+    metric_title = "macro F1"
 
     def targets(self, labels: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return 1 for each class that a label has, int64 [N, C]."""
@@ -51,9 +52,13 @@ class MultilabelEvaluator:
         result: npt.NDArray[np.floating] = np.maximum(probabilities, 1 - probabilities).prod(axis=1)
         return result
 
-    def counts(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-        """Return how often each class is predicted, int64 [C]."""
-        result: npt.NDArray[np.int64] = (probabilities >= THRESHOLD).sum(axis=0)
+    def statistics(self, probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return the probabilities of the classes."""
+        return probabilities
+
+    def predicted_classes(self, statistics: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+        """Return the classes of each image whose probability is at least `THRESHOLD`, bool [N, C]."""
+        result: npt.NDArray[np.bool_] = statistics >= THRESHOLD
         return result
 
     def evaluate(
