@@ -169,7 +169,7 @@ class PoolReport(Protocol):
         """Yield the stored prediction of every image outside quarantine, in any order.
 
         Args:
-            probabilities: read those of every class too.
+            probabilities: read those of every class too, or the boxes.
         """
 
     def images(self) -> Iterator[PoolImage]:

@@ -14,15 +14,18 @@ from octospoon.adapters.label_files import readers
 from octospoon.adapters.label_files.readers import Columns
 from octospoon.adapters.label_files.writers import OwnInterface, label_studio
 from octospoon.adapters.label_studio.choices import choice
-from octospoon.adapters.label_studio.interface import parse_interface
+from octospoon.adapters.label_studio.interface import OtherKind, parse_interface
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
 from octospoon.adapters.label_studio.other_project import OtherProject
 from octospoon.adapters.label_studio.results import prediction
 from octospoon.adapters.label_studio.single_choice import SingleChoice
+from octospoon.cli.datasets.row_boxes import boxes_of
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.multilabel import MULTILABEL
+from octospoon.domain.task_types.names import TaskTypeName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +76,56 @@ def test_exports_of_label_studio_are_read(tmp_path: Path, form: str, suffix: str
     rows = list(readers.read(source, readers.format_of(source), Columns(), CLASSIFICATION))
 
     assert {row.image: row.label for row in rows} == EXPECTED
+
+
+@pytest.mark.parametrize("form", ["JSON", "JSON_MIN", "CSV", "YOLO", "COCO", "VOC"])
+def test_boxes_of_label_studio_s_exports_are_read(tmp_path: Path, form: str) -> None:
+    """The converter rounds to whole pixels for VOC; all other forms keep six digits of a side."""
+    shares = {"a.jpg": (0.125, 0.25, 0.5, 0.75), "ü b.jpg": (0.3, 0.1, 0.999, 0.2)}
+
+    def box(x1: float, y1: float, x2: float, y2: float) -> dict[str, Any]:
+        place = {"x": 100 * x1, "y": 100 * y1, "width": 100 * (x2 - x1), "height": 100 * (y2 - y1)}
+        value = {**place, "rotation": 0, "rectanglelabels": ["dog"]}
+        size = {"original_width": 1000, "original_height": 800, "image_rotation": 0}
+        return {"from_name": "box", "to_name": "image", "type": "rectanglelabels", "value": value} | size
+
+    tasks = [task(i, key, [box(*corners)]) for i, (key, corners) in enumerate(shares.items(), 1)]
+    written = converted(tmp_path, BOXES, form, tasks)
+    if form == "YOLO":
+        for boxes in (written / "labels").glob("*.txt"):  # the converter does not move the images
+            (written / "images" / f"{boxes.stem}.jpg").write_bytes(b"a picture")
+    names = {"JSON": "*.json", "JSON_MIN": "*.json", "CSV": "*.csv", "COCO": "*.json"}
+    source = next(written.glob(names[form])) if form in names and written.is_dir() else written
+    if form == "CSV" and source.suffix != ".csv":
+        source = source.rename(source.with_suffix(".csv"))
+
+    columns = Columns(label="box") if form == "CSV" else Columns(control="box")
+    rows = list(readers.read(source, readers.format_of(source), columns, DETECTION))
+
+    placed = {row.image.rpartition("__")[2]: boxes_of(row, None) for row in rows}
+    assert all(not each.left_out for each in placed.values())
+    assert [len(each.boxes) for each in placed.values()] == [1, 1]
+    tolerance = 2e-3 if form == "VOC" else 1e-6
+    for each, corners in zip(placed.values(), shares.values(), strict=True):
+        assert each.boxes[0].name == "dog"
+        assert each.boxes[0][1:] == pytest.approx(corners, abs=tolerance)
+
+
+def test_boxes_are_written_for_another_project(tmp_path: Path) -> None:
+    project = OtherProject(BOXES, kind=TaskTypeName.DETECTION)
+    assert (project.control, project.classes) == ("box", {"cat": "cat", "dog": "dog"})
+    assert project.result('[["fox",0.1,0.1,0.2,0.2]]') is None
+    label = '[["cat",0.1,0.2,0.3,0.4],["dog",0.0,0.0,1.0,1.0]]'
+
+    label_studio(tmp_path / "t.json", [image("a.jpg", label), image("b.jpg", "[]")], "bucket", project)
+
+    interface = LabelInterface(BOXES)
+    written = json.loads((tmp_path / "t.json").read_text())
+    assert all(interface.validate_region(region) for region in written[0]["annotations"][0]["result"])
+    rows = list(readers.read(tmp_path / "t.json", "label-studio", Columns(control="box"), DETECTION))
+    assert [row.label for row in rows] == [label, "[]"]
+    with pytest.raises(OtherKind, match="asks for choices for an image, and labels of detection need boxes"):
+        OtherProject(INTERFACE, kind=TaskTypeName.DETECTION)
 
 
 @pytest.mark.parametrize("form", ["YOLO", "COCO"])
@@ -141,8 +194,8 @@ def test_labels_are_written_for_another_project(tmp_path: Path) -> None:
 def test_several_classes_are_written_for_another_project(tmp_path: Path) -> None:
     several = OTHER.replace('name="animal"', 'name="animal" choice="multiple"')
     with pytest.raises(BadRequest, match=r'one of classification.* choice="multiple" in the control animal'):
-        OtherProject(OTHER, "animal", several=True)
-    project = OtherProject(several, "animal", several=True)
+        OtherProject(OTHER, "animal", TaskTypeName.MULTILABEL)
+    project = OtherProject(several, "animal", TaskTypeName.MULTILABEL)
     images = [image("a.jpg", '["Cat","dog"]'), image("b.jpg", "[]"), image("c.jpg", '["dog"]')]
     assert project.result('["dog","fox"]') is None
 
@@ -163,7 +216,7 @@ def test_several_classes_are_written_for_another_project(tmp_path: Path) -> None
         ("<View>", "", "cannot be read"),
         (OTHER, "", r"several controls \(animal, quality\): --control names one"),
         (OTHER, "none", "no control"),
-        (BOXES, "", "no control"),
+        (BOXES, "", "asks for boxes on an image, and labels of classification need choices"),
         ("", "", "cannot be read"),
     ],
 )

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octospoon.adapters.label_files import json_stream, readers
+from octospoon.adapters.label_files.folder_reader import NO_FILE
 from octospoon.adapters.label_files.readers import Columns
 from octospoon.adapters.label_files.rows import NO_IMAGE, NO_LABEL, SEVERAL
 from octospoon.domain.errors import BadRequest
@@ -172,12 +173,11 @@ def test_documented_yolo_layout_for_detection(tmp_path, names) -> None:
         ("images/train/b.jpg", "cat"),
         ("images/train/b.jpg", "dog"),
         ("images/train/c.jpg", NO_LABEL),
-        ("images/val/d.jpg", NO_LABEL),
+        ("images/val/d.jpg", NO_FILE),
     ]
     assert labels(tmp_path / "data.yaml") == labels(tmp_path)
     write(tmp_path / "labels/val/d.txt", "7 0.5 0.5 1 1\n")
-    with pytest.raises(BadRequest, match="there is no class 7"):
-        read(tmp_path)
+    assert labels(tmp_path)[-1] == ("images/val/d.jpg", "with class 7, which is none of the 2 classes")
 
 
 def test_yolo_without_class_names_is_refused(tmp_path) -> None:
@@ -330,7 +330,7 @@ def test_controls_of_another_project_must_be_clear(tmp_path) -> None:
 
 
 def test_sources_without_a_format_are_refused(tmp_path) -> None:
-    for name, reason in {"x.zip": "unpack it", "x.xml": "add --format", "none": "does not exist"}.items():
+    for name, reason in {"x.zip": "unpack it", "x.doc": "add --format", "none": "does not exist"}.items():
         if name != "none":
             write(tmp_path / name, b"x")
         with pytest.raises(BadRequest, match=reason):

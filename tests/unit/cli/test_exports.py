@@ -14,7 +14,7 @@ from fakes.models import FakeChampions
 from fakes.world import FakeWorld
 from pyarrow import parquet
 
-from octospoon.cli.operations import exports
+from octospoon.cli.operations import export_predictions, exports
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.consensus import Consensus
@@ -172,7 +172,7 @@ def test_failed_export_leaves_no_file(deployment, tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
 def test_predictions_have_class_confidence_and_version(deployment, tmp_path, name) -> None:
-    result = exports.predictions(deployment, tmp_path / name)
+    result = export_predictions.predictions(deployment, tmp_path / name)
 
     file = tmp_path / name
     rows = (
@@ -192,7 +192,7 @@ def test_predictions_have_class_confidence_and_version(deployment, tmp_path, nam
 
 def test_other_endings_of_predictions_are_refused(deployment, tmp_path) -> None:
     with pytest.raises(BadRequest, match=r"must end with \.csv or \.parquet"):
-        exports.predictions(deployment, tmp_path / "out.json")
+        export_predictions.predictions(deployment, tmp_path / "out.json")
 
 
 def test_another_project_gets_the_present_names(deployment, tmp_path, monkeypatch) -> None:

@@ -19,7 +19,7 @@ from unit.cli.test_label_import import Bucket
 
 from octospoon.cli.commands.predict import table
 from octospoon.cli.datasets.row_labels import OTHER_LIST
-from octospoon.cli.operations import exports, label_import, run_now
+from octospoon.cli.operations import export_predictions, exports, label_import, run_now
 from octospoon.cli.operations.label_import import Options
 from octospoon.cli.operations.predict import SeveralClasses
 from octospoon.cli.output import print_json, print_tables
@@ -134,7 +134,7 @@ def test_coco_has_an_annotation_for_each_class(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["folders", "yolo"])
 def test_folders_of_classes_are_refused(tmp_path: Path, form: str) -> None:
-    with pytest.raises(BadRequest, match="the folder of its one class, and multilabel has several"):
+    with pytest.raises(BadRequest, match="the folder of its one class, and multilabel may have several"):
         exports.labels(deployed(), tmp_path / "out", form)
     assert not (tmp_path / "out").exists()
 
@@ -145,7 +145,7 @@ def test_predictions_name_every_class_that_is_likely(tmp_path: Path) -> None:
         prediction = Prediction(3, "b" * 64, np.zeros(4, np.float32), np.array(shares, np.float32))
         deployment.world.pool.put_score(ImageRef(key, "e", "1", 1), prediction)
 
-    exports.predictions(deployment, tmp_path / "out.csv")
+    export_predictions.predictions(deployment, tmp_path / "out.csv")
 
     rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
     assert {row["key"]: (row["prediction"], row["confidence"]) for row in rows} == {

@@ -33,38 +33,70 @@ def read(path: Path, image_column: str = "", label_column: str = "") -> Iterator
     Raises:
         BadRequest: the file is not CSV, or lacks a column.
     """
-    csv.field_size_limit(LONGEST_LINE)
-    rows = lines(path)
-    first = next(rows, "")
-    delimiter = max(_DELIMITERS, key=first.count)
-    table = csv.reader(_both(first, rows), delimiter=delimiter)
-    try:
-        names = [name.strip().lower() for name in next(table, [])]
-        image = _column(path, names, image_column, IMAGES, "--image-column")
-        label = _column(path, names, label_column, LABELS, "--label-column")
-        etag = names.index("etag") if "etag" in names else -1
-        for row in table:
+    table = Table(path)
+    image = table.column(image_column, IMAGES, "--image-column")
+    label = table.column(label_column, LABELS, "--label-column")
+    etag = table.names.index("etag") if "etag" in table.names else -1
+    for place, row in table.rows():
+        yield _row(place, row, image, label, etag)
+
+
+class Table:
+    """A CSV file that is open, with its line of column names read.
+
+    Attributes:
+        names: of the columns, in lower case.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        BadRequest: the file is not CSV.
+    """
+
+    def __init__(self, path: Path) -> None:
+        csv.field_size_limit(LONGEST_LINE)
+        rest = lines(path)
+        first = next(rest, "")
+        self._path, self._table = (
+            path,
+            csv.reader(_both(first, rest), delimiter=max(_DELIMITERS, key=first.count)),
+        )
+        self.names = [name.strip().lower() for name in self._next() or ()]
+
+    def column(self, asked: str, known: Sequence[str], option: str) -> int:
+        """Return the position of a column: the one that was asked for, or the first that is known.
+
+        Raises:
+            BadRequest: there is none; `option` names another.
+        """
+        wanted = [asked.strip().lower()] if asked else known
+        for name in wanted:
+            if name in self.names:
+                return self.names.index(name)
+        shown = ", ".join(filter(None, self.names))[:200] or "nothing"
+        raise BadRequest(
+            f"{self._path}: the first line must name the columns, such as image,label. It has: {shown}. "
+            f"{option} names another column"
+        )
+
+    def rows(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the place and the cells of each row that is not empty; raises BadRequest if it is not CSV."""
+        while (row := self._next()) is not None:
             if row:
-                yield _row(f"line {table.line_num}", row, image, label, etag)
-    except csv.Error as error:
-        raise BadRequest(f"{path}, line {table.line_num}: not CSV ({error})") from error
+                yield f"line {self._table.line_num}", row
+
+    def _next(self) -> list[str] | None:
+        try:
+            return next(self._table, None)
+        except csv.Error as error:
+            place = f"line {self._table.line_num}"
+            raise BadRequest(f"{self._path}, {place}: not CSV ({error})") from error
 
 
 def _both(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield first
     yield from rest
-
-
-def _column(path: Path, names: Sequence[str], asked: str, known: Sequence[str], option: str) -> int:
-    wanted = [asked.strip().lower()] if asked else known
-    for name in wanted:
-        if name in names:
-            return names.index(name)
-    shown = ", ".join(filter(None, names))[:200] or "nothing"
-    raise BadRequest(
-        f"{path}: the first line must name the columns, such as image,label. It has: {shown}. {option} names "
-        "another column"
-    )
 
 
 def _row(place: str, row: Sequence[str], image: int, label: int, etag: int) -> LabelRow:

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from octospoon.adapters.imaging.file_kinds import EXTENSIONS
-from octospoon.adapters.label_files.rows import NO_LABEL, LabelRow, lines
+from octospoon.adapters.label_files.boxes.yolo import boxes_of
+from octospoon.adapters.label_files.rows import LabelRow, lines
 from octospoon.domain.errors import BadRequest, NotConfigured
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 SPLITS = frozenset(("train", "val", "valid", "validation", "test"))
 """Names of the folders that may be above the classes."""
 _DESCRIPTIONS = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
+NO_FILE = "without a file of labels"
 _NO_CLASS = "outside of the folder of a class"
 
 
@@ -38,7 +40,7 @@ def read_yolo(source: Path) -> Iterator[LabelRow]:
     """Yield the labels of YOLO's folders.
 
     A classification set has a folder for each class below ``train`` and ``val``. A detection set has a text
-    file for each image, and a file that names the classes; the class of an image is that of its boxes.
+    file with the boxes of each image, which is empty for no objects, and a file that names the classes.
 
     Args:
         source: the folder, or its ``data.yaml``.
@@ -98,17 +100,13 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _detection(folder: Path, names: Mapping[int, str]) -> Iterator[LabelRow]:
-    """Yield a row for each class of each image that is not below ``labels``."""
+    """Yield a row with the boxes of each image that is not below ``labels``."""
     for path in images(folder):
-        boxes = folder / _label_file(path)
-        if not boxes.is_file():
-            yield LabelRow(path, path, problem=NO_LABEL)
-            continue
-        classes = sorted({_class(boxes, line, names) for line in lines(boxes) if line.strip()})
-        if not classes:
-            yield LabelRow(path, path, problem=NO_LABEL)
-        for name in classes:
-            yield LabelRow(path, path, name)
+        name = _label_file(path)
+        if (folder / name).is_file():
+            yield LabelRow(path, path, drawn=boxes_of(folder / name, name, names))
+        else:
+            yield LabelRow(path, path, problem=NO_FILE)
 
 
 def _label_file(image: str) -> str:
@@ -119,13 +117,6 @@ def _label_file(image: str) -> str:
     if places:
         parts[places[-1]] = "labels"
     return "/".join(parts) + ".txt"
-
-
-def _class(boxes: Path, line: str, names: Mapping[int, str]) -> str:
-    number = line.split()[0]
-    if not number.isdecimal() or int(number) not in names:
-        raise BadRequest(f"{boxes}: there is no class {number[:50]}; the classes are {len(names)}")
-    return names[int(number)]
 
 
 def _names(description: Path) -> dict[int, str]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from octospoon.adapters.label_files.boxes import regions
 from octospoon.adapters.label_files.csv_reader import LABELS
 from octospoon.adapters.label_files.json_stream import elements
 from octospoon.adapters.label_files.rows import NO_IMAGE, NO_LABEL, SEVERAL, LabelRow
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _UPLOADED = re.compile(r"^/?data/upload/\d+/(?:[0-9a-f]{8}-)?(?P<name>.+)$")
 _LOCAL = "/data/local-files/"
 _ABOUT_TASKS = frozenset(("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"))
+NO_BOXES = "without a list of boxes"
 _WAITING = "that nobody has answered"
 
 
@@ -56,34 +58,46 @@ def _of_task(
     image, key = _image(data), data.get("key")
     if not image:
         return LabelRow(place, "", problem=NO_IMAGE)
-    label, problem = _agreed(task, control, task_type)
+    if not (given := _given(task)):
+        return LabelRow(place, image, problem=_WAITING)
+    reader = _boxes if task_type.name == TaskTypeName.DETECTION else _choices
+    answers = [reader(body, control, task_type, place) for body in given]
+    votes = [
+        _vote(body, i, answer.label) for i, (body, answer) in enumerate(zip(given, answers, strict=True))
+    ]
+    label = (task_type.consensus(votes, ClassHistory()).label or "").strip()
     etag = data.get("etag")
     return LabelRow(
         place,
         image,
         label,
-        problem,
+        "" if label else answers[0].problem,
         key if isinstance(key, str) else "",
         etag if isinstance(etag, str) else "",
+        left_out=tuple(part for answer in answers for part in answer.left_out),
     )
 
 
-def _agreed(task: Mapping[str, Any], control: str, task_type: TaskType) -> tuple[str, str]:
-    """Return the label on which the annotators agree, or why there is none."""
+def _given(task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the answers of a task."""
     bodies = task.get("annotations", task.get("completions"))
-    given = [body for body in bodies or () if isinstance(body, dict) and not body.get("was_cancelled")]
-    if not given:
-        return "", _WAITING
-    votes, problems = [], []
-    for number, body in enumerate(given):
-        result = body.get("result")
-        names, problem = _names(result, control)
-        elsewhere = bool(result) and not (isinstance(result, list) and choices_by_control(result))
-        label = None if problem or elsewhere else _label(names, task_type)
-        problems.append(problem or (SEVERAL if names else NO_LABEL))
-        votes.append(_vote(body, number, label))
-    label = task_type.consensus(votes, ClassHistory()).label
-    return (label.strip(), "") if label and label.strip() else ("", problems[0])
+    return [body for body in bodies or () if isinstance(body, dict) and not body.get("was_cancelled")]
+
+
+def _boxes(body: Mapping[str, Any], control: str, task_type: TaskType, place: str) -> regions.Read:
+    del task_type
+    result = body.get("result")
+    return regions.read(result if isinstance(result, list) else (), control, place)
+
+
+def _choices(body: Mapping[str, Any], control: str, task_type: TaskType, place: str) -> regions.Read:
+    """Return the classes of one answer, or why there are none."""
+    del place
+    result = body.get("result")
+    names, problem = _names(result, control)
+    elsewhere = bool(result) and not (isinstance(result, list) and choices_by_control(result))
+    label = None if problem or elsewhere else _label(names, task_type)
+    return regions.Read(label, problem or (SEVERAL if names else NO_LABEL))
 
 
 def _label(names: set[str], task_type: TaskType) -> str | None:
@@ -109,7 +123,7 @@ def _names(result: Any, control: str) -> tuple[set[str], str]:  # noqa: ANN401 -
     if FROM_NAME in controls:
         return controls[FROM_NAME], ""
     if len(controls) > 1:
-        return set(), "answered by several controls: --control names the one with the classes"
+        return set(), regions.SEVERAL_CONTROLS
     return next(iter(controls.values()), set()), ""
 
 
@@ -120,6 +134,8 @@ def _of_flat(place: str, task: Mapping[str, Any], control: str, task_type: TaskT
     named = {name: value for name, value in task.items() if name not in _ABOUT_TASKS}
     wanted = [control] if control else [FROM_NAME, *LABELS]
     value = next((named[name] for name in wanted if name in named), None)
+    if task_type.name == TaskTypeName.DETECTION:
+        return _of_list(place, image, value)
     if isinstance(value, dict):
         value = value.get("choices")
     if task_type.name == TaskTypeName.MULTILABEL and isinstance(value, (str, list)):
@@ -129,6 +145,14 @@ def _of_flat(place: str, task: Mapping[str, Any], control: str, task_type: TaskT
         return LabelRow(place, image, problem=SEVERAL if value else NO_LABEL)
     label = value.strip() if isinstance(value, str) else ""
     return LabelRow(place, image, label, "" if label else NO_LABEL)
+
+
+def _of_list(place: str, image: str, value: Any) -> LabelRow:  # noqa: ANN401 - JSON
+    """Return the row of a flat task, which has a list of rectangles, or nothing for no objects."""
+    if value is not None and not isinstance(value, list):
+        return LabelRow(place, image, problem=NO_BOXES)
+    answer = regions.read(regions.flat(value or ()), FROM_NAME, place)
+    return LabelRow(place, image, answer.label or "", answer.problem, left_out=answer.left_out)
 
 
 def _image(data: Mapping[str, Any]) -> str:

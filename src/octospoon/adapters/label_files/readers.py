@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_files import (
@@ -12,7 +12,10 @@ from octospoon.adapters.label_files import (
     label_studio_reader,
     manifest_reader,
 )
+from octospoon.adapters.label_files.boxes import csv_boxes, voc
+from octospoon.adapters.label_files.drawn import class_names
 from octospoon.adapters.label_files.folders import MANIFEST
+from octospoon.adapters.label_files.rows import NO_LABEL, LabelRow
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.task_types.names import TaskTypeName
 
@@ -20,10 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from octospoon.adapters.label_files.rows import LabelRow
     from octospoon.domain.task_types.task_type import TaskType
 
-FORMATS = ("folders", "csv", "coco", "yolo", "label-studio", "manifest")
+FORMATS = ("folders", "csv", "coco", "yolo", "voc", "label-studio", "manifest")
 _SUFFIXES = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -32,6 +34,7 @@ _SUFFIXES = {
     ".ndjson": "manifest",
     ".yaml": "yolo",
     ".yml": "yolo",
+    ".xml": "voc",
 }
 _PEEKED = 4096
 
@@ -42,7 +45,7 @@ class Columns:
 
     Attributes:
         image: the column of a CSV file with the image.
-        label: the column of a CSV file with the class.
+        label: the column of a CSV file with the class, or with the whole label.
         control: the control in Label Studio with the classes.
     """
 
@@ -62,7 +65,7 @@ def format_of(source: Path) -> str:
             return "manifest"
         if folder_reader.is_detection(source) or folder_reader.is_split(source):
             return "yolo"
-        return "folders"
+        return "voc" if voc.is_voc(source) else "folders"
     if not source.is_file():
         raise BadRequest(f"{source} does not exist")
     if source.suffix.lower() == ".json":
@@ -94,24 +97,52 @@ def read(source: Path, form: str, columns: Columns, task_type: TaskType) -> Iter
     """
     if form not in FORMATS:
         raise BadRequest(f"there is no format {form}: choose one of {_listed()}")
-    if form in ("folders", "yolo") and not source.exists():
+    if form in ("folders", "yolo", "voc") and not source.exists():
         raise BadRequest(f"{source} does not exist")
     if task_type.name != TaskTypeName.CLASSIFICATION and _says_one_class(source, form):
         raise BadRequest(
             f"a folder says one class of an image, and {task_type.name} needs all of them: give a CSV file, "
-            "COCO JSON, YOLO's text files, or an export of Label Studio"
+            "COCO JSON, YOLO's text files, Pascal VOC, or an export of Label Studio"
         )
+    rows = _read(source, form, columns, task_type)
+    return rows if task_type.name == TaskTypeName.DETECTION else _classes(rows)
+
+
+def _read(source: Path, form: str, columns: Columns, task_type: TaskType) -> Iterator[LabelRow]:
     if form == "folders":
         return folder_reader.read_folders(source)
     if form == "yolo":
         return folder_reader.read_yolo(source)
+    if form == "voc":
+        return voc.read(source)
     if form == "manifest":
         return manifest_reader.read(source / MANIFEST if source.is_dir() else source)
     if form == "csv":
+        if task_type.name == TaskTypeName.DETECTION:
+            return csv_boxes.read(source, columns.image, columns.label)
         return csv_reader.read(source, columns.image, columns.label)
     if form == "coco":
         return coco_reader.read(source)
     return label_studio_reader.read(source, columns.control, task_type)
+
+
+def _classes(rows: Iterator[LabelRow]) -> Iterator[LabelRow]:
+    """Yield a row for each class of an image in the place of a row with its boxes."""
+    for row in rows:
+        if row.drawn is None:
+            yield row
+        elif not row.drawn.boxes:
+            yield replace(row, drawn=None, problem=NO_LABEL)
+        else:
+            for name, problem in class_names(row.drawn.boxes):
+                yield replace(row, drawn=None, label=name, problem="" if name else problem or NO_LABEL)
+
+
+def images_folder(source: Path, form: str) -> Path:
+    """Return the folder that the paths of images in a file or folder of labels begin at."""
+    if form == "voc":
+        return voc.images_folder(source)
+    return source if source.is_dir() else source.parent
 
 
 def _says_one_class(source: Path, form: str) -> bool:

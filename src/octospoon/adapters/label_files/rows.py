@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from octospoon.adapters.label_files.drawn import Drawn
+
 NO_LABEL = "without a class"
 SEVERAL = "with several classes"
 NO_IMAGE = "without an image"
@@ -29,6 +31,8 @@ class LabelRow:
         problem: why the row gives no label.
         key: the object key, if the file names it beside a path.
         etag: identity of the bytes that were labelled; empty if unknown.
+        drawn: the boxes, if the file has them in its own unit; `label` is empty then.
+        left_out: why and where a part of the label is left out.
     """
 
     place: str
@@ -37,6 +41,8 @@ class LabelRow:
     problem: str = ""
     key: str = ""
     etag: str = ""
+    drawn: Drawn | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 def lines(path: Path) -> Iterator[str]:

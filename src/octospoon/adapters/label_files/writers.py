@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from octospoon.adapters.label_files.boxes.coco_boxes import annotated
 from octospoon.adapters.label_files.tables import write_csv
 from octospoon.adapters.label_studio.interface import TO_NAME
 from octospoon.domain.batch.selection import selection, source
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from octospoon.adapters.label_files.boxes.coco_boxes import SizedImage
     from octospoon.adapters.label_studio.control import Control
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.task_types.task_type import StoredLabels
@@ -77,16 +79,43 @@ def coco(path: Path, images: Iterable[LabelledImage], bucket: str, labels: Store
         bucket: the images bucket, for addresses.
         labels: their meaning.
     """
+    classes = _numbered(images, labels)
+    rows = (_coco_image(i, image, bucket) for i, image in enumerate(images, 1))
+    _write_coco(path, classes, rows, _coco_annotations(images, classes, labels))
+
+
+def coco_with_boxes(path: Path, images: Iterable[SizedImage], bucket: str, labels: StoredLabels) -> None:
+    """Write COCO JSON with boxes in pixels; see `coco` for the arguments.
+
+    An image without objects is there without an annotation. What is known of a label stands with its image.
+    """
+    classes = _numbered((sized.image for sized in images), labels)
+    rows = (
+        _coco_image(i, sized.image, bucket)
+        | {"width": sized.width, "height": sized.height, "attributes": _attributes(sized.image)}
+        for i, sized in enumerate(images, 1)
+    )
+    _write_coco(path, classes, rows, annotated(images, classes))
+
+
+def _numbered(images: Iterable[LabelledImage], labels: StoredLabels) -> dict[str, int]:
     named = {name for image in images for name in labels.classes(image.label)}
-    classes = {name: i for i, name in enumerate(sorted(named), 1)}
+    return {name: i for i, name in enumerate(sorted(named), 1)}
+
+
+def _write_coco(
+    path: Path,
+    classes: Mapping[str, int],
+    images: Iterator[dict[str, Any]],
+    annotations: Iterator[dict[str, Any]],
+) -> None:
     with path.open("wb") as file:
         file.write(b'{"info":{"description":"labels of octospoon"},"licenses":[],"categories":')
         file.write(msgspec.json.encode([{"id": i, "name": name} for name, i in classes.items()]))
         file.write(b',\n"images":[\n')
-        _write_list(file, (_coco_image(i, image, bucket) for i, image in enumerate(images, 1)))
+        _write_list(file, images)
         file.write(b'],\n"annotations":[\n')
-        numbered = enumerate(_coco_annotations(images, classes, labels), 1)
-        _write_list(file, ({"id": number} | annotation for number, annotation in numbered))
+        _write_list(file, ({"id": number} | annotation for number, annotation in enumerate(annotations, 1)))
         file.write(b"]}\n")
 
 
@@ -99,11 +128,15 @@ def _coco_image(number: int, image: LabelledImage, bucket: str) -> dict[str, Any
     }
 
 
+def _attributes(image: LabelledImage) -> dict[str, Any]:
+    return {name: value for name, value in described(image).items() if name not in ("key", "label")}
+
+
 def _coco_annotations(
     images: Iterable[LabelledImage], classes: Mapping[str, int], labels: StoredLabels
 ) -> Iterator[dict[str, Any]]:
     for number, image in enumerate(images, 1):
-        known = {name: value for name, value in described(image).items() if name not in ("key", "label")}
+        known = _attributes(image)
         for name in labels.classes(image.label):
             yield {"image_id": number, "category_id": classes[name], "iscrowd": 0, "attributes": known}
 

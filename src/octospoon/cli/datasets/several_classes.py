@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_files import readers
+from octospoon.adapters.label_files.folder_reader import NO_FILE
 from octospoon.adapters.label_files.locate import Located, Locator
 from octospoon.adapters.label_files.readers import Columns
 from octospoon.adapters.label_files.rows import NO_LABEL
@@ -53,7 +54,7 @@ def _named_classes(folder: Path, file: Path) -> dict[Path, set[str]]:
     locate = Locator("", folder)
     named: dict[Path, set[str]] = {}
     for row in readers.read(file, readers.format_of(file), Columns(), MULTILABEL):
-        place = locate(row) if row.problem in ("", NO_LABEL) else Located("", problem=row.problem)
+        place = locate(row) if row.problem in ("", NO_LABEL, NO_FILE) else Located("", problem=row.problem)
         if place.file is None:
             raise BadRequest(f"{file}, {row.place}: {place.problem or f'{row.image} is not in {folder}'}")
         listed = listed_classes(row.label)

@@ -30,6 +30,8 @@ other = CASE WHEN excluded.label <> label AND (whole OR excluded.whole) THEN coa
     ELSE other END,
 label = CASE WHEN whole OR excluded.whole THEN label ELSE joined(label, excluded.label) END
 """
+_SETTLE = "UPDATE labels SET label = settled(label) WHERE NOT whole"
+_REFUSE = "UPDATE labels SET other = place WHERE other IS NULL AND problem(label) <> ''"
 
 
 class StagedLabel(NamedTuple):
@@ -54,6 +56,8 @@ class StagedLabels:
     Attributes:
         rows: number of rows of the source.
         skipped: rows without a label that can be used, by reason.
+        left_out: parts of labels that are left out, such as single boxes, by reason.
+        cut: number of boxes that were cut off at an edge of their image.
 
     Args:
         database: an empty one.
@@ -62,10 +66,12 @@ class StagedLabels:
 
     def __init__(self, database: sqlite3.Connection, meaning: RowLabels) -> None:
         self.rows = 0
-        self.skipped = Skipped()
+        self.skipped, self.left_out, self.cut = Skipped(), Skipped(), 0
         self._database = database
         self._meaning = meaning
         database.create_function("joined", 2, meaning.joined, deterministic=True)
+        database.create_function("settled", 1, meaning.settled, deterministic=True)
+        database.create_function("problem", 1, meaning.problem, deterministic=True)
         database.execute(_TABLE)
 
     def add(self, rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located]) -> None:
@@ -76,10 +82,14 @@ class StagedLabels:
             locate: finds the image of a row.
         """
         insert(self._database, _INSERT, self._usable(rows, locate))
-        for key, place, other in self._database.execute(
-            "SELECT key, place, other FROM labels WHERE other IS NOT NULL ORDER BY key"
+        self._database.execute(_SETTLE)
+        self._database.execute(_REFUSE)
+        for key, label, place, other in self._database.execute(
+            "SELECT key, label, place, other FROM labels WHERE other IS NOT NULL ORDER BY key"
         ):
-            self.skipped.add(self._meaning.contradiction, f"{key} ({place} and {other})")
+            reason = self._meaning.problem(label)
+            named = f"{key} ({place})" if reason else f"{key} ({place} and {other})"
+            self.skipped.add(reason or self._meaning.contradiction, named)
 
     def _usable(
         self, rows: Iterable[LabelRow], locate: Callable[[LabelRow], Located]
@@ -93,7 +103,10 @@ class StagedLabels:
             if problem := image.problem or _problem(image.key):
                 self.skipped.add(problem, row.place)
                 continue
-            given = self._meaning.of(row.label)
+            given = self._meaning.of(row, image.file)
+            for reason, place in given.left_out:
+                self.left_out.add(reason, place)
+            self.cut += len(given.cut)
             if given.label is not None:
                 yield image.key, given.label, image.file, row.etag, row.place, given.whole
 

@@ -38,22 +38,22 @@ ODD_KEY = "the name contains characters that cannot be shown: rename it"
 
 @dataclass
 class Skipped:
-    """The skipped files: their number for each reason, and some examples."""
+    """What is skipped, such as files: the number for each reason, and some examples."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, reason: str, name: str) -> None:
-        """Count a skipped file."""
+        """Count something that is skipped, by the name of its file or its place in one."""
         self.counts[reason] += 1
         shown = self.examples.setdefault(reason, [])
         if len(shown) < _EXAMPLES:
             shown.append(name.encode("utf-8", "backslashreplace").decode())
 
-    def lines(self) -> list[str]:
+    def lines(self, verb: str = "skipped") -> list[str]:
         """Return a line for each reason, with examples."""
         return [
-            f"skipped {count:,}, {reason}: {', '.join(map(repr, self.examples[reason]))}"
+            f"{verb} {count:,}, {reason}: {', '.join(map(repr, self.examples[reason]))}"
             + (", …" if count > len(self.examples[reason]) else "")
             for reason, count in self.counts.items()
         ]

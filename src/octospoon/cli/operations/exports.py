@@ -1,21 +1,26 @@
-"""Writes labels and predictions to files, whole or not at all."""
+"""Writes labels to files, whole or not at all."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from octospoon.adapters.files import check_new, draft_of, new_file
+from octospoon.adapters.imaging.image_file import open_image
 from octospoon.adapters.label_files import folders
+from octospoon.adapters.label_files.boxes.coco_boxes import SizedImage
+from octospoon.adapters.label_files.drawn import ImageSize
 from octospoon.adapters.label_files.spool import spooled
-from octospoon.adapters.label_files.tables import write_csv, write_parquet
-from octospoon.adapters.label_files.writers import FORMATS, described, label_studio, writer
+from octospoon.adapters.label_files.writers import (
+    FORMATS,
+    coco_with_boxes,
+    described,
+    label_studio,
+    writer,
+)
 from octospoon.adapters.label_studio.controls import control_of
 from octospoon.cli.extras import require
 from octospoon.cli.operations.upload import each
@@ -23,33 +28,20 @@ from octospoon.domain.errors import BadImage, BadRequest
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.task_types.labelled import labelled_now
 from octospoon.domain.task_types.names import TaskTypeName
-from octospoon.domain.task_types.task_type import Predicted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from octospoon.adapters.label_files.spool import Spool
     from octospoon.adapters.label_studio.other_project import OtherProject
     from octospoon.cli.deployment import Deployment
-    from octospoon.domain.labelling.classes import ClassHistory
-    from octospoon.domain.pool.images import StoredPrediction
     from octospoon.domain.task_types.task_type import TaskType
 
 FOLDERS, YOLO = "folders", "yolo"
+CHANGED = "changed since it was labelled"
 LABEL_FORMATS = (*FORMATS, FOLDERS, YOLO)
 _SUFFIXES = {".csv": "csv", ".jsonl": "manifest", ".ndjson": "manifest", "": FOLDERS}
-_PREDICTED: Mapping[str, type] = {
-    "key": str,
-    "prediction": str,
-    "confidence": float,
-    "model_version": int,
-    "state": str,
-    "label": str,
-    "scored_at": str,
-    "etag": str,
-}
-"""The columns of exported predictions, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +88,48 @@ def labels(deployment: Deployment, to: Path, form: str = "", label_config: Path 
         folder = _Folder(deployment, to, split=form == YOLO)
         with spooled(LabelledImage, rows) as images:
             return folder.write(images, form)
+    if form == "coco" and deployment.task_type.name == TaskTypeName.DETECTION:
+        with new_file(to) as draft, spooled(LabelledImage, rows) as images:
+            return _coco_with_boxes(deployment, images, draft, to)
     with new_file(to) as draft, spooled(LabelledImage, rows) as images:
         write = writer(form, control_of(deployment.task_type), meaning)
         write(draft, images, deployment.outputs["ImagesBucket"])
         return Exported(str(to), form, len(images), {})
 
 
+def _coco_with_boxes(deployment: Deployment, images: Spool[LabelledImage], draft: Path, to: Path) -> Exported:
+    """Write boxes in pixels, for which every image is read: its label has shares of it."""
+    left_out: dict[str, int] = {}
+
+    def sized(image: LabelledImage) -> SizedImage | str:
+        try:
+            stored = deployment.images.read(image.key)
+            if not stored.matches(image.etag):
+                return CHANGED
+            opened = open_image(stored.data)
+        except BadImage as error:
+            return error.reason
+        return SizedImage(image, *ImageSize(*opened.size, opened.orientation).displayed)
+
+    def readable() -> Iterator[tuple[str, SizedImage]]:
+        for image, found in each(sized, images, "Reading sizes", len(images)):
+            if isinstance(found, SizedImage):
+                yield image.key, found
+            else:
+                left_out[found] = left_out.get(found, 0) + 1
+
+    with spooled(SizedImage, readable()) as known:
+        bucket = deployment.outputs["ImagesBucket"]
+        coco_with_boxes(draft, known, bucket, deployment.task_type.labels)
+        return Exported(str(to), "coco", len(known), left_out)
+
+
 def _check_folders(form: str, task_type: TaskType) -> None:
     """Refuse folders for labels of several classes; raises BadRequest."""
     if task_type.name != TaskTypeName.CLASSIFICATION:
         raise BadRequest(
-            f"the format {form} puts an image into the folder of its one class, and {task_type.name} has "
-            f"several: choose one of {', '.join(FORMATS)}"
+            f"the format {form} puts an image into the folder of its one class, and {task_type.name} may "
+            f"have several: choose one of {', '.join(FORMATS)}"
         )
 
 
@@ -122,7 +144,7 @@ def other_project(label_config: Path, command: str, task_type: TaskType, control
 
     Raises:
         NotConfigured: Label Studio's SDK is not installed.
-        BadRequest: the file cannot be read, or has no choices for an image.
+        BadRequest: the file cannot be read, or does not ask for labels of this kind about an image.
     """
     require("labels", f"{command} --label-config")
     from octospoon.adapters.label_studio.other_project import OtherProject
@@ -131,7 +153,7 @@ def other_project(label_config: Path, command: str, task_type: TaskType, control
         text = label_config.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadRequest(f"{label_config} cannot be read: {error}") from error
-    return OtherProject(text, control, several=task_type.name == TaskTypeName.MULTILABEL)
+    return OtherProject(text, control, task_type.name)
 
 
 def _for_project(
@@ -193,82 +215,8 @@ class _Folder:
         except BadImage as error:
             return error.reason
         if not stored.matches(image.etag):
-            return "changed since it was labelled"
+            return CHANGED
         file.parent.mkdir(parents=True, exist_ok=True)
         with draft_of(file, forced=False) as draft:  # its etag is checked when the export is repeated
             draft.write_bytes(stored.data)
         return ""
-
-
-def predictions(deployment: Deployment, to: Path) -> Exported:
-    """Write the stored prediction of every image of the pool.
-
-    Args:
-        deployment: the deployment.
-        to: the file; its name ends with ``.csv`` or ``.parquet``.
-
-    Raises:
-        BadRequest: the name ends otherwise, or the file exists.
-        NotConfigured: Parquet needs a package that is not installed.
-    """
-    writers = {".csv": write_csv, ".parquet": write_parquet}
-    writer = writers.get(to.suffix.lower())
-    if writer is None:
-        raise BadRequest(f"the name of {to} must end with .csv or .parquet")
-    if writer is write_parquet:
-        require("parquet", "octospoon predictions export FILE.parquet")
-    left_out: dict[str, int] = {}
-    with new_file(to) as draft:
-        rows = writer(draft, _PREDICTED, _predicted(deployment, left_out))
-    return Exported(str(to), to.suffix.lower()[1:], rows, left_out)
-
-
-def _predicted(deployment: Deployment, left_out: dict[str, int]) -> Iterator[dict[str, Any]]:
-    history, task_type = deployment.class_record().read(), deployment.task_type
-    several = task_type.name == TaskTypeName.MULTILABEL
-
-    @cache
-    def classes(version: int) -> tuple[str, ...]:
-        pointer = deployment.champions.version(version)
-        return () if pointer is None else tuple(pointer.classes)
-
-    for image in deployment.pool_report.predictions(probabilities=several):
-        names = () if image.top_class is None else classes(image.model_version)
-        if image.top_class is None or image.top_class >= len(names):
-            reason = "scored before there was a trained model"
-            left_out[reason] = left_out.get(reason, 0) + 1
-            continue
-        predicted = _meant(image, names, task_type, history)
-        if predicted is None:
-            reason = "predicted as a class that is retired"
-            left_out[reason] = left_out.get(reason, 0) + 1
-            continue
-        label = None if image.label is None else task_type.labels.current(image.label, history)
-        yield _prediction(replace(image, label=label), predicted)
-
-
-def _meant(
-    image: StoredPrediction, names: Sequence[str], task_type: TaskType, history: ClassHistory
-) -> Predicted | None:
-    """Return what a stored prediction means now; None if nothing of it counts any longer."""
-    if image.probabilities is None:
-        name = history.current(names[image.top_class or 0])
-        return None if name is None else Predicted(name, image.confidence)
-    translated = task_type.translation(history, names)
-    if not translated.names or len(image.probabilities) != len(names):
-        return None
-    (predicted,) = task_type.predicted(translated(image.probabilities[np.newaxis]), translated.names)
-    return predicted
-
-
-def _prediction(image: StoredPrediction, predicted: Predicted) -> dict[str, Any]:
-    return {
-        "key": image.key,
-        "prediction": predicted.label,
-        "confidence": predicted.confidence,
-        "model_version": image.model_version,
-        "state": str(image.state),
-        "label": image.label,
-        "scored_at": datetime.fromtimestamp(image.scored_at, UTC).isoformat(timespec="seconds"),
-        "etag": image.etag,
-    }

@@ -18,6 +18,7 @@ from octospoon.cli.operations import run_now
 from octospoon.cli.operations.upload import SAME, UPLOADED, Upload, in_parallel, md5, with_progress
 from octospoon.domain.errors import BadRequest, OctospoonError
 from octospoon.domain.labelling.imported import ImportedLabel, Outcome, decide
+from octospoon.domain.task_types.names import TaskTypeName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,10 +72,13 @@ class Imported:
         dry_run: whether nothing was changed.
         rows: rows of the source.
         classes: images of each class of the project.
-        unknown_classes: images of each class that the project does not have.
+        unknown_classes: images of each class that the project does not have, or boxes.
         outcomes: labels by outcome.
         skipped: rows and images that give no label, by reason.
+        left_out: parts of labels that are left out, such as single boxes, by reason.
+        cut: boxes that were cut off at an edge of their image.
         examples: images of some outcomes.
+        parts: what `unknown_classes` counts.
         uploads: images that were uploaded, or would be.
         job: the training job that was launched; empty for none.
         note: why no training job could be asked for; empty if it could.
@@ -88,6 +92,9 @@ class Imported:
     unknown_classes: dict[str, int] = field(default_factory=dict)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     skipped: Skipped = field(default_factory=Skipped)
+    left_out: Skipped = field(default_factory=Skipped)
+    cut: int = 0
+    parts: str = "images"
     examples: dict[Outcome, list[str]] = field(default_factory=dict)
     uploads: int = 0
     job: str = ""
@@ -118,12 +125,13 @@ def import_labels(deployment: Deployment, source: Path, options: Options) -> Imp
         BadRequest: the source cannot be read, or has no label of a class of the project.
     """
     form = options.form or readers.format_of(source)
-    root = options.images or (source if source.is_dir() else source.parent)
+    root = options.images or readers.images_folder(source, form)
     if not root.is_dir():
         raise BadRequest(f"there is no folder {root}")
     locate = Locator(deployment.outputs["ImagesBucket"], root, options.prefix)
-    done = Imported(str(source), form, options.dry_run)
     history, kind = deployment.class_record().read(), deployment.task_type
+    parts = "boxes" if kind.name == TaskTypeName.DETECTION else "images"
+    done = Imported(str(source), form, options.dry_run, parts=parts)
     meaning = row_labels(kind.name, history, options.renamed)
     rows = readers.read(source, form, options.columns, kind)
     with staged(rows, locate, meaning) as labels:
@@ -143,6 +151,7 @@ def import_labels(deployment: Deployment, source: Path, options: Options) -> Imp
 def _describe(labels: StagedLabels, classes: Sequence[str], done: Imported) -> None:
     counts = labels.classes()
     done.rows, done.skipped = labels.rows, labels.skipped
+    done.left_out, done.cut = labels.left_out, labels.cut
     done.classes = {name: counts[name] for name in classes if name in counts}
     done.unknown_classes = {name: count for name, count in counts.items() if name not in classes}
 

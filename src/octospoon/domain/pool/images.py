@@ -172,7 +172,8 @@ class StoredPrediction:
         confidence: its probability.
         scored_at: epoch seconds of the score.
         label: the label of the image; None for none.
-        probabilities: float32 [C], of every class; None if they were not asked for.
+        probabilities: float32 [C], of every class, or boxes float32 [K, 4 + C]; None if they were not asked
+            for.
     """
 
     key: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from octospoon.adapters.label_files.boxes.coco_boxes import coco_box
 from octospoon.domain.task_types.detection.label import Boxes
 from octospoon.training.command.layouts import PARTS, ImageFile
 
@@ -69,14 +70,7 @@ class BoxFiles:
             {
                 "image_id": number,
                 "category_id": self.classes.index(box.name) + 1,
-                "bbox": [
-                    box.x1 * file.width,
-                    box.y1 * file.height,
-                    (box.x2 - box.x1) * file.width,
-                    (box.y2 - box.y1) * file.height,
-                ],
-                "area": (box.x2 - box.x1) * file.width * (box.y2 - box.y1) * file.height,
-                "iscrowd": 0,
+                **coco_box(box, file.width, file.height),
             }
             for number, file in enumerate(files, 1)
             for box in self._boxes(file)

@@ -20,6 +20,7 @@ from octospoon.adapters.dynamodb.items import (
     number,
     text,
     unpack,
+    unpack_boxes,
 )
 from octospoon.adapters.dynamodb.labelled import ATTRIBUTES, labelled_image
 from octospoon.domain.pool.images import RETIRED, ImageRef, PoolImage, State, StoredPrediction
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.tasks import LabelledImage
 
+_WHOLE = ("probabilities", "boxes")
 _PREDICTED = ("key", "etag", "state", "model_version", "top_class", "confidence", "scored_at", "label")
 
 
@@ -91,7 +93,7 @@ class DynamoPoolReport:
     def predictions(self, *, probabilities: bool = False) -> Iterator[StoredPrediction]:
         """Yield the stored prediction of every image outside quarantine, in any order."""
         given: dict[str, Value] = {":state": State.QUARANTINED}
-        names = (*_PREDICTED, "probabilities") if probabilities else _PREDICTED
+        names = (*_PREDICTED, *_WHOLE) if probabilities else _PREDICTED
         chosen = ", ".join(f"#{name}" for name in names)
         for item in self._scan(chosen, ("#state <> :state", given)):
             yield StoredPrediction(
@@ -103,7 +105,7 @@ class DynamoPoolReport:
                 number(item, "confidence"),
                 number(item, "scored_at"),
                 text(item, "label") if "label" in item else None,
-                unpack(item, "probabilities"),
+                unpack_boxes(item, "boxes") if "boxes" in item else unpack(item, "probabilities"),
             )
 
     def images(self) -> Iterator[PoolImage]:

@@ -12,6 +12,7 @@ from octospoon.cli.output import print_json, print_lines
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
+    from octospoon.cli.datasets.uploads import Skipped
     from octospoon.cli.operations.label_import import Imported
 
 app = typer.Typer()
@@ -23,13 +24,15 @@ EXAMPLES = examples(
 )
 Source = Annotated[
     Path,
-    typer.Argument(metavar="FILE|DIR", help="A file of labels, or a folder with folders of images."),
+    typer.Argument(
+        metavar="FILE|DIR", help="A file or folder of labels, or a folder with folders of images."
+    ),
 ]
 Form = Annotated[
     str,
     typer.Option(
         "--format",
-        help="folders, csv, coco, yolo, label-studio or manifest (default: found out).",
+        help="folders, csv, coco, yolo, voc, label-studio or manifest (default: found out).",
         show_default=False,
     ),
 ]
@@ -113,7 +116,7 @@ def summary(done: Imported) -> list[str]:
     lines = [f"{done.rows:,} rows read from {done.source} ({done.format})"]
     lines += [f"class {name}: {count:,} images" for name, count in done.classes.items()]
     lines += [
-        f"class {name}: {count:,} images, left out: the project has no such class (--map {name}=CLASS)"
+        f"class {name}: {count:,} {done.parts}, left out: the project has no such class (--map {name}=CLASS)"
         for name, count in done.unknown_classes.items()
     ]
     for outcome, count in sorted(done.outcomes.items(), key=lambda pair: not pair[0].stores):
@@ -121,7 +124,9 @@ def summary(done: Imported) -> list[str]:
         lines.append(f"{count:,} {outcome.value}{named}")
     if done.uploads:
         lines.append(f"{done.uploads:,} images {'to upload' if done.dry_run else 'uploaded'}")
-    lines += done.skipped.lines()
+    lines += done.left_out.lines("left out") + done.skipped.lines()
+    if done.cut:
+        lines.append(f"{done.cut:,} boxes reach beyond the image and were cut off at its edge")
     if done.dry_run:
         lines.append("nothing was changed: run it again without --dry-run")
     elif done.job:
@@ -130,14 +135,34 @@ def summary(done: Imported) -> list[str]:
 
 
 def _document(done: Imported) -> dict[str, object]:
-    names = ("source", "format", "dry_run", "rows", "classes", "unknown_classes", "uploads", "job", "note")
-    skipped = [
-        {"reason": reason, "count": count, "examples": done.skipped.examples[reason]}
-        for reason, count in done.skipped.counts.items()
-    ]
+    names = (
+        "source",
+        "format",
+        "dry_run",
+        "rows",
+        "classes",
+        "unknown_classes",
+        "uploads",
+        "cut",
+        "job",
+        "note",
+    )
     outcomes = {
         outcome.name.lower(): {"count": count, "examples": done.examples[outcome]}
         for outcome, count in done.outcomes.items()
     }
-    counts = {"stored": done.stored, "conflicts": done.conflicts, "outcomes": outcomes, "skipped": skipped}
+    counts = {
+        "stored": done.stored,
+        "conflicts": done.conflicts,
+        "outcomes": outcomes,
+        "skipped": _listed(done.skipped),
+    }
+    counts["left_out"] = _listed(done.left_out)
     return {name: getattr(done, name) for name in names} | counts
+
+
+def _listed(skipped: Skipped) -> list[dict[str, object]]:
+    return [
+        {"reason": reason, "count": count, "examples": skipped.examples[reason]}
+        for reason, count in skipped.counts.items()
+    ]

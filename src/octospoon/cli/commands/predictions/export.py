@@ -30,9 +30,9 @@ def export(
     the model version and the label if there is one. Parquet needs the extra `parquet`.
     """
     from octospoon.cli.deployment import find_deployment
-    from octospoon.cli.operations import exports
+    from octospoon.cli.operations import export_predictions
 
-    done = exports.predictions(find_deployment(stack), to)
+    done = export_predictions.predictions(find_deployment(stack), to)
     if as_json:
         print_json(done)
     else:
