@@ -5,11 +5,13 @@
   // the snapshot and its map, as long as the server has no newer one: a return to the view draws nothing anew
   let kept = { number: -1, pool: null, view: null };
 
-  async function snapshot(number) {
+  /** Return a promise of the snapshot. It is read once, also when the view is opened again before it is there. */
+  function snapshot(number) {
     if (kept.number !== number) {
-      const pool = await o.pool();
       if (kept.view) kept.view.plot.close();
-      kept = { number, pool, view: null };
+      const mine = { number, pool: o.pool(), view: null };
+      mine.pool.catch(() => { mine.number = -1; }); // the next visit asks again
+      kept = mine;
     }
     return kept.pool;
   }
@@ -18,6 +20,7 @@
     title: "Pool",
     async show(content, { query, state }) {
       const pool = await snapshot(state.snapshot);
+      if (!content.isConnected) return; // another view was opened in the meantime
       if (!pool) {
         return void o.fill(content, o.empty(state.reading ? "The pool is being read for the first time" : "The pool was not read yet",
           state.reading ? `${state.rows.toLocaleString("en")} rows so far. This page shows the map when all are read.` : state.error));
@@ -27,10 +30,9 @@
           "Upload images: `octospoon drop DIR`. They appear here a few seconds later.",
           "If you have uploaded some, `octospoon doctor` says what is wrong."));
       }
-      const before = kept.view;
-      kept.view = before || new View(pool, state);
-      kept.view.show(content, query.get("colour"), state);
-      return () => kept.view && kept.view.hide();
+      const view = kept.view = kept.view || new View(pool, state);
+      view.show(content, query.get("colour"), state);
+      return () => view.hide();
     },
   };
 
