@@ -11,7 +11,7 @@ from octospoon.domain.evaluation.gate import decide
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.domain.task_types.classification.evaluation import ClassificationEvaluator
 
-EVALUATOR = ClassificationEvaluator()
+GATE = ClassificationEvaluator().comparison
 SPEC = ModelSpec(("a", "b", "c"), 32, 32, 8, "squash", "0" * 64, 2)
 OLD = replace(SPEC, version=1)
 
@@ -32,7 +32,7 @@ def right_but_for(n: int, wrong: int) -> np.ndarray:
 
 def judged(n: int, wrong: int, wrong_before: int):
     new, old = Answers(SPEC, right_but_for(n, wrong)), Answers(OLD, right_but_for(n, wrong_before))
-    return decide(EVALUATOR, new, old, labels(n))
+    return decide(GATE, new, old, labels(n))
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,16 @@ def test_models_that_are_equally_good_are_rarely_refused():
             wrong = rng.uniform(size=(2, n)) < 0.05
             answers = [np.eye(3)[(labels(n) + shift) % 3] * 0.94 + 0.02 for shift in wrong]
             new, old = Answers(SPEC, answers[0]), Answers(OLD, answers[1])
-            refused += not decide(EVALUATOR, new, old, labels(n)).promote
+            refused += not decide(GATE, new, old, labels(n)).promote
         assert refused / 300 < 0.12, n
 
 
 def test_the_first_model_with_classes_needs_no_comparison():
     new = Answers(SPEC, right_but_for(6, 3))
-    assert decide(EVALUATOR, new, None, labels(6)).promote
+    assert decide(GATE, new, None, labels(6)).promote
     cold = replace(SPEC, classes=(), version=0)
-    assert decide(EVALUATOR, new, Answers(cold, None), labels(6)).promote
-    assert decide(EVALUATOR, Answers(SPEC, np.empty((0, 3))), None, labels(0)).promote
+    assert decide(GATE, new, Answers(cold, None), labels(6)).promote
+    assert decide(GATE, Answers(SPEC, np.empty((0, 3))), None, labels(0)).promote
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_first_model_with_classes_needs_no_comparison():
     ],
 )
 def test_what_is_not_shown_is_refused(new, reason):
-    decision = decide(EVALUATOR, new, Answers(OLD, right_but_for(6, 0)), labels(6))
+    decision = decide(GATE, new, Answers(OLD, right_but_for(6, 0)), labels(6))
     assert not decision.promote
     assert re.search(reason, "; ".join(decision.reasons))
 
@@ -103,7 +103,7 @@ def of_new(n: int, wrong: int, added: int, missed: int):
 def test_additional_class_is_judged_on_the_shared_classes(wrong, promote):
     new, truth = of_new(50, wrong, 20, 5)
     old = Answers(OLD, np.r_[right_but_for(50, 0), np.full((20, 3), 1 / 3)])
-    decision = decide(EVALUATOR, new, old, truth)
+    decision = decide(GATE, new, old, truth)
     assert decision.promote is promote, decision.reasons
     assert decision.reasons[-1] == (
         "new class new: 15 of 20 audit images recognised, 0 of 50 others mistaken for it"
@@ -116,14 +116,14 @@ def test_new_class_may_take_some_images_but_not_most():
         new, truth = of_new(50, 0, 0, 0)
         new.probabilities[:taken] = new.probabilities[:taken] / 3
         new.probabilities[:taken, 3] += 2 / 3
-        decision = decide(EVALUATOR, new, Answers(OLD, right_but_for(50, 0)), truth)
+        decision = decide(GATE, new, Answers(OLD, right_but_for(50, 0)), truth)
         assert decision.promote is promote, decision.reasons
         assert f"{taken} of 50 others mistaken for it" in decision.reasons[-1]
 
 
 def test_additional_class_needs_audit_labels_of_the_shared_classes():
     new, truth = of_new(0, 0, 20, 0)
-    decision = decide(EVALUATOR, new, Answers(OLD, np.full((20, 3), 1 / 3)), truth)
+    decision = decide(GATE, new, Answers(OLD, np.full((20, 3), 1 / 3)), truth)
     assert not decision.promote
     assert "no audit label" in decision.reasons[0]
 
@@ -133,11 +133,11 @@ def test_new_class_may_come_between_others_in_unchanged_order():
     moved = replace(new.spec, classes=("a", "new", "b", "c"))
     new = Answers(moved, new.probabilities[:, [0, 3, 1, 2]])
     truth = np.array([0, 2, 3])[truth]
-    assert decide(EVALUATOR, new, Answers(OLD, right_but_for(30, 0)), truth).promote
+    assert decide(GATE, new, Answers(OLD, right_but_for(30, 0)), truth).promote
     for classes in (("b", "a", "c", "new"), ("a", "b", "new", "other"), ("a", "b"), ("a", "B", "c", "new")):
         wide = np.full((30, len(classes)), 1 / len(classes))
         decision = decide(
-            EVALUATOR,
+            GATE,
             Answers(replace(SPEC, classes=classes), wide),
             Answers(OLD, right_but_for(30, 0)),
             truth,
@@ -157,12 +157,12 @@ def test_model_without_a_project_class_is_refused_by_name():
 
 def test_older_version_is_refused_even_after_a_cold_start_model():
     cold = Answers(replace(SPEC, classes=(), version=7), None)
-    assert not decide(EVALUATOR, Answers(SPEC, right_but_for(6, 0)), cold, labels(6)).promote
+    assert not decide(GATE, Answers(SPEC, right_but_for(6, 0)), cold, labels(6)).promote
 
 
 def test_without_audit_labels_nothing_replaces_a_model_in_service():
     nothing = np.empty((0, 3))
-    decision = decide(EVALUATOR, Answers(SPEC, nothing), Answers(OLD, nothing), labels(0))
+    decision = decide(GATE, Answers(SPEC, nothing), Answers(OLD, nothing), labels(0))
     assert not decision.promote
     assert "audit" in decision.reasons[0]
 
@@ -173,14 +173,14 @@ def test_equally_accurate_model_that_lost_a_class_is_refused():
     new, old = truth.copy(), truth.copy()
     new[:20], old[20:40] = 2, 2
     answers = [np.eye(3)[classes] * 0.94 + 0.02 for classes in (new, old)]
-    decision = decide(EVALUATOR, Answers(SPEC, answers[0]), Answers(OLD, answers[1]), truth)
+    decision = decide(GATE, Answers(SPEC, answers[0]), Answers(OLD, answers[1]), truth)
     assert not decision.promote
     assert decision.reasons == ("recall of a fell from 1.000 to 0.000 on 20 audit images",)
 
 
 def test_undeclared_swap_of_classes_is_refused():
     good = right_but_for(50, 2)
-    assert not decide(EVALUATOR, Answers(SPEC, good[:, [1, 0, 2]]), Answers(OLD, good), labels(50)).promote
+    assert not decide(GATE, Answers(SPEC, good[:, [1, 0, 2]]), Answers(OLD, good), labels(50)).promote
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_undeclared_swap_of_classes_is_refused():
 def test_model_that_is_expensive_or_inconsistent_is_refused(bad, reason):
     good = right_but_for(6, 0)
     for champion in (Answers(OLD, good, seconds=0.1), None):
-        decision = decide(EVALUATOR, Answers(SPEC, good, **bad), champion, labels(6))
+        decision = decide(GATE, Answers(SPEC, good, **bad), champion, labels(6))
         if champion is None and bad.get("seconds") == 0.4:
             assert decision.promote, "there is nothing that it is slower than"
         else:
@@ -207,7 +207,7 @@ def test_model_that_is_expensive_or_inconsistent_is_refused(bad, reason):
 def test_what_nobody_notices_is_not_too_slow():
     good = right_but_for(6, 0)
     new = Answers(SPEC, good, seconds=0.02)
-    assert decide(EVALUATOR, new, Answers(OLD, good, seconds=0.001), labels(6)).promote
+    assert decide(GATE, new, Answers(OLD, good, seconds=0.001), labels(6)).promote
 
 
 def test_equally_accurate_but_overconfident_model_is_refused():
@@ -216,17 +216,15 @@ def test_equally_accurate_but_overconfident_model_is_refused():
     answers = (labels(200) + ~right) % 3
     honest = np.eye(3)[answers] * 0.55 + 0.15
     bold = np.eye(3)[answers] * 0.997 + 0.001
-    reasons = "; ".join(decide(EVALUATOR, Answers(SPEC, bold), Answers(OLD, honest), labels(200)).reasons)
+    reasons = "; ".join(decide(GATE, Answers(SPEC, bold), Answers(OLD, honest), labels(200)).reasons)
     assert "log loss rose" in reasons
     assert "overconfident" in reasons
-    assert decide(EVALUATOR, Answers(SPEC, honest), Answers(OLD, bold), labels(200)).promote
-    assert decide(EVALUATOR, Answers(SPEC, bold), Answers(OLD, bold), labels(200)).promote, (
-        "no worse than before"
-    )
+    assert decide(GATE, Answers(SPEC, honest), Answers(OLD, bold), labels(200)).promote
+    assert decide(GATE, Answers(SPEC, bold), Answers(OLD, bold), labels(200)).promote, "no worse than before"
 
 
 def test_a_first_model_that_is_worse_than_guessing_is_refused():
-    decision = decide(EVALUATOR, Answers(SPEC, right_but_for(40, 38)), None, labels(40))
+    decision = decide(GATE, Answers(SPEC, right_but_for(40, 38)), None, labels(40))
     assert not decision.promote
     assert "worse than guessing" in decision.reasons[0]
 
@@ -238,22 +236,22 @@ def test_five_points_worse_is_refused_and_better_is_promoted():
 
 def test_served_head_worse_than_its_judges_is_refused():
     good, spoiled = right_but_for(40, 1), right_but_for(40, 30)
-    decision = decide(EVALUATOR, Answers(SPEC, good, served=spoiled), Answers(OLD, good), labels(40))
+    decision = decide(GATE, Answers(SPEC, good, served=spoiled), Answers(OLD, good), labels(40))
     assert not decision.promote
     assert "do not match" in decision.reasons[0]
-    assert not decide(EVALUATOR, Answers(SPEC, good, served=spoiled), None, labels(40)).promote
+    assert not decide(GATE, Answers(SPEC, good, served=spoiled), None, labels(40)).promote
     assert decide(
-        EVALUATOR, Answers(SPEC, good, served=right_but_for(40, 0)), Answers(OLD, good), labels(40)
+        GATE, Answers(SPEC, good, served=right_but_for(40, 0)), Answers(OLD, good), labels(40)
     ).promote
 
 
 def test_images_that_no_head_can_judge_are_left_out():
     new, old = right_but_for(60, 0), right_but_for(60, 0)
     old[:20] = np.nan
-    decision = decide(EVALUATOR, Answers(SPEC, new), Answers(OLD, old), labels(60))
+    decision = decide(GATE, Answers(SPEC, new), Answers(OLD, old), labels(60))
     assert decision.promote
     assert "on 40 audit images" in decision.reasons[0]
     old[:] = np.nan
-    refused = decide(EVALUATOR, Answers(SPEC, new), Answers(OLD, old), labels(60))
+    refused = decide(GATE, Answers(SPEC, new), Answers(OLD, old), labels(60))
     assert not refused.promote
     assert "no audit label to compare" in refused.reasons[0]

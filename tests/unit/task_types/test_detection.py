@@ -212,7 +212,7 @@ def test_a_detector_that_lost_a_class_is_refused() -> None:
     worse = good.copy()
     worse[worse[..., 5] > 0] = 0
 
-    refused = decide(DETECTION.evaluator, answers(worse, 2), answers(good, 1), targets)
+    refused = decide(DETECTION.evaluator.comparison, answers(worse, 2), answers(good, 1), targets)
 
     assert not refused.promote
     assert any(reason.startswith("AP50 of dog fell from 0.9") for reason in refused.reasons)
@@ -223,8 +223,8 @@ def test_boxes_that_fit_any_image_are_a_guess() -> None:
     good, targets = some(60, 1, 0.95)
     constant = np.repeat(detected((moved(CAT, 0.2), 0.4), (OWL, 0.2))[np.newaxis], 60, axis=0)
 
-    assert decide(DETECTION.evaluator, answers(good, 1), None, targets).promote
-    assert not decide(DETECTION.evaluator, answers(constant, 1), None, targets).promote
+    assert decide(DETECTION.evaluator.comparison, answers(good, 1), None, targets).promote
+    assert not decide(DETECTION.evaluator.comparison, answers(constant, 1), None, targets).promote
 
 
 def test_images_that_no_champion_head_can_judge_are_left_out() -> None:
@@ -234,7 +234,7 @@ def test_images_that_no_champion_head_can_judge_are_left_out() -> None:
     bad = good.copy()
     bad[:20] = 0
 
-    assert decide(DETECTION.evaluator, answers(bad, 2), answers(old, 1), targets).promote
+    assert decide(DETECTION.evaluator.comparison, answers(bad, 2), answers(old, 1), targets).promote
     old[:] = np.nan
-    refused = decide(DETECTION.evaluator, answers(good, 2), answers(old, 1), targets)
+    refused = decide(DETECTION.evaluator.comparison, answers(good, 2), answers(old, 1), targets)
     assert "no audit label to compare" in refused.reasons[0]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from octospoon.domain.evaluation.gate import Comparison
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,15 +11,19 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.estimators import Evaluation
-    from octospoon.domain.evaluation.gate import Answers, Targets
+    from octospoon.domain.evaluation.gate import Answers, Comparison, Targets
 
 
-class Evaluator(Comparison, Protocol):
+class Evaluator(Protocol):
     """How good the models of a task type are.
 
     Predictions are float [N, C], or [N, K, 4 + C] with boxes. Targets are an array with N rows: positions of
     classes are int64, boxes float64.
     """
+
+    @property
+    def comparison(self) -> Comparison:
+        """How the gate compares two models: a module of the task type."""
 
     @property
     def metric_name(self) -> str:

@@ -84,7 +84,7 @@ def judge(
     """
     if challenger.probabilities is None:
         raise BadModel("the new model gives no probabilities")
-    decision = gate.decide(evaluator, challenger, champion, labels, rules)
+    decision = gate.decide(evaluator.comparison, challenger, champion, labels, rules)
     evaluation = evaluator.evaluate(challenger.probabilities, labels, pool, factor)
     if isinstance(evaluation, DetectionEvaluation):
         coco.check(evaluation, challenger.probabilities, labels)

@@ -247,11 +247,11 @@ def test_the_gate_passes_an_equal_model_and_no_worse_model(case: Case[V]) -> Non
     shuffled = good[np.random.default_rng(1).permutation(60)]
     swapped = case.reordered(good, [1, 0, 2])
 
-    assert decide(evaluator, answers(good, 2), answers(good, 1), targets).promote
-    assert decide(evaluator, answers(good, 1), None, targets).promote
-    assert decide(evaluator, answers(good, 2), answers(shuffled, 1), targets).promote
+    assert decide(evaluator.comparison, answers(good, 2), answers(good, 1), targets).promote
+    assert decide(evaluator.comparison, answers(good, 1), None, targets).promote
+    assert decide(evaluator.comparison, answers(good, 2), answers(shuffled, 1), targets).promote
     for worse in (shuffled, swapped):
-        refused = decide(evaluator, answers(worse, 2), answers(good, 1), targets)
+        refused = decide(evaluator.comparison, answers(worse, 2), answers(good, 1), targets)
         assert not refused.promote
         assert "worse than the model in service" in refused.reasons[0]
 
@@ -263,9 +263,9 @@ def test_the_gate_refuses_what_is_no_prediction(case: Case[V]) -> None:
     targets, good = evaluator.targets(labels, CLASSES), blurred(case, certain)
 
     for broken in (good * np.nan, good[..., :-1], good[:30], good + 1):
-        assert not decide(evaluator, answers(broken, 2), answers(good, 1), targets).promote
+        assert not decide(evaluator.comparison, answers(broken, 2), answers(good, 1), targets).promote
     wrong = answers(case.reordered(good, [2, 0, 1]), 1)
-    assert not decide(evaluator, wrong, None, targets).promote, "worse than guessing"
+    assert not decide(evaluator.comparison, wrong, None, targets).promote, "worse than guessing"
 
 
 @each_type

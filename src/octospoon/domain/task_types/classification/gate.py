@@ -9,33 +9,36 @@ import numpy as np
 from octospoon.domain.evaluation.gate_checks import NO_AUDIT, Decision
 from octospoon.domain.evaluation.metrics import paired_difference, wilson
 from octospoon.domain.task_types.classification import gate_checks
+from octospoon.domain.task_types.classification.gate_checks import invalid, unlike_its_judges
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.gate_checks import Answers, Rules
 
+__all__ = ["first", "invalid", "successor", "unlike_its_judges"]
 
-def first(new: npt.NDArray[np.floating], labels: npt.NDArray[np.int64], rules: Rules) -> Decision:
+
+def first(challenger: npt.NDArray[np.floating], targets: npt.NDArray[np.int64], rules: Rules) -> Decision:
     """Judge the first model with classes. There is no other to compare with, so it must beat guessing."""
-    if len(labels):
-        right = int(np.sum(new.argmax(axis=1) == labels))
-        bound = wilson(right, len(labels), rules.standard_errors).high
-        guessed = 1.0 / new.shape[1]
+    if len(targets):
+        right = int(np.sum(challenger.argmax(axis=1) == targets))
+        bound = wilson(right, len(targets), rules.standard_errors).high
+        guessed = 1.0 / challenger.shape[1]
         if bound < guessed:
-            reason = f"worse than guessing: {right} of {len(labels)} audit images right"
+            reason = f"worse than guessing: {right} of {len(targets)} audit images right"
             return Decision(promote=False, reasons=(reason,))
     return Decision(promote=True, reasons=("the first model with classes: nothing to compare it with",))
 
 
 def successor(
-    challenger: Answers, champion: Answers, labels: npt.NDArray[np.int64], rules: Rules
+    challenger: Answers, champion: Answers, targets: npt.NDArray[np.int64], rules: Rules
 ) -> Decision:
     """Judge a model on the audit images of the classes that both models know, and its new classes apart."""
-    new, old, shared_labels = _shared(challenger, champion, labels)
+    new, old, shared_labels = _shared(challenger, champion, targets)
     if not len(shared_labels):
         return Decision(promote=False, reasons=(NO_AUDIT,))
-    reasons, notes = gate_checks.bad_new_classes(challenger, champion.spec.classes, labels, rules)
+    reasons, notes = gate_checks.bad_new_classes(challenger, champion.spec.classes, targets, rules)
     right, before = new.argmax(axis=1) == shared_labels, old.argmax(axis=1) == shared_labels
     interval = paired_difference(right, before)
     comparison = (

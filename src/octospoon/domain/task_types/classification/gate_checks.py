@@ -38,7 +38,7 @@ def invalid(challenger: Answers, n: int) -> list[str]:
     return []
 
 
-def unlike_its_judges(challenger: Answers, labels: npt.NDArray[np.int64], rules: Rules) -> list[str]:
+def unlike_its_judges(challenger: Answers, targets: npt.NDArray[np.int64], rules: Rules) -> list[str]:
     """Check that the served head is no worse than the fold heads that are judged in its place.
 
     It was trained as they were, on the audit images too. So it can only be less accurate on these images if
@@ -46,12 +46,14 @@ def unlike_its_judges(challenger: Answers, labels: npt.NDArray[np.int64], rules:
 
     Args:
         challenger: the new model's answers.
-        labels: int [N], the true classes.
+        targets: int [N], the true classes.
         rules: the limits.
     """
-    if challenger.served is None or challenger.probabilities is None or not len(labels):
+    if challenger.served is None or challenger.probabilities is None or not len(targets):
         return []
-    served, judged = (each.argmax(axis=1) == labels for each in (challenger.served, challenger.probabilities))
+    served, judged = (
+        each.argmax(axis=1) == targets for each in (challenger.served, challenger.probabilities)
+    )
     if paired_difference(served, judged, rules.standard_errors).high >= -rules.margin:
         return []
     return [

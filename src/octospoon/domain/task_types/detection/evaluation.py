@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.estimators import Evaluation
-    from octospoon.domain.evaluation.gate import Answers, Decision, Rules
+    from octospoon.domain.evaluation.gate import Answers, Comparison
 
 
 class DetectionEvaluator:
@@ -29,6 +29,7 @@ class DetectionEvaluator:
     class, which is -1 in the rows that fill up an image with fewer than M objects.
     """
 
+    comparison: Comparison = gate
     metric_name = "ap50"
     metric_title = "AP50"
 
@@ -97,25 +98,3 @@ class DetectionEvaluator:
     def in_classes(self, champion: Answers, classes: tuple[str, ...]) -> npt.NDArray[np.floating] | None:
         """Return a model's predictions with the scores in the order of another class list."""
         return in_classes(champion, classes, predictions.COORDINATES)
-
-    def invalid(self, challenger: Answers, n: int) -> list[str]:
-        """Check that the challenger gives boxes and scores."""
-        return gate.invalid(challenger, n)
-
-    def unlike_its_judges(
-        self, challenger: Answers, targets: npt.NDArray[np.float64], rules: Rules
-    ) -> list[str]:
-        """Check that the served head is no worse than the fold heads."""
-        return gate.unlike_its_judges(challenger, targets, rules)
-
-    def first(
-        self, challenger: npt.NDArray[np.floating], targets: npt.NDArray[np.float64], rules: Rules
-    ) -> Decision:
-        """Judge the first model with classes."""
-        return gate.first(challenger, targets, rules)
-
-    def successor(
-        self, challenger: Answers, champion: Answers, targets: npt.NDArray[np.float64], rules: Rules
-    ) -> Decision:
-        """Judge a model on the classes that both models know, and its new classes apart."""
-        return gate.successor(challenger, champion, targets, rules)

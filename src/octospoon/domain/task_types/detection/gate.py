@@ -108,13 +108,13 @@ def unlike_its_judges(challenger: Answers, targets: Targets, rules: Rules) -> li
     ]
 
 
-def first(new: Floats, targets: Targets, rules: Rules) -> Decision:
+def first(challenger: Floats, targets: Targets, rules: Rules) -> Decision:
     """Judge the first model with classes: its boxes must fit their own images better than others.
 
     A model that guesses the same boxes everywhere fits all images equally.
     """
     if (targets[..., 4] >= 0).any():
-        guessed = paired_bootstrap(new, np.roll(new, 1, axis=0), targets)
+        guessed = paired_bootstrap(challenger, np.roll(challenger, 1, axis=0), targets)
         bound = guessed.new[0] - guessed.old[0] + rules.standard_errors * guessed.errors[0]
         if not bound > 0:
             reason = (

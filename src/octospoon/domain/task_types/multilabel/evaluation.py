@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.evaluation.estimators import Evaluation
-    from octospoon.domain.evaluation.gate import Answers, Decision, Rules
+    from octospoon.domain.evaluation.gate import Answers, Comparison
 
 
 class MultilabelEvaluator:
     """Implements `octospoon.domain.task_types.evaluator.Evaluator`. Targets are int64 [N, C] of 0 and 1."""
 
+    comparison: Comparison = gate
     metric_name = "macro_f1"
     metric_title = "macro F1"
 
@@ -79,25 +80,3 @@ class MultilabelEvaluator:
     def in_classes(self, champion: Answers, classes: tuple[str, ...]) -> npt.NDArray[np.floating] | None:
         """Return a model's probabilities in the order of another class list; classes it lacks have 0."""
         return in_classes(champion, classes)
-
-    def invalid(self, challenger: Answers, n: int) -> list[str]:
-        """Check that the challenger gives probabilities."""
-        return gate.invalid(challenger, n)
-
-    def unlike_its_judges(
-        self, challenger: Answers, targets: npt.NDArray[np.int64], rules: Rules
-    ) -> list[str]:
-        """Check that the served head is no worse than the fold heads."""
-        return gate.unlike_its_judges(challenger, targets, rules)
-
-    def first(
-        self, challenger: npt.NDArray[np.floating], targets: npt.NDArray[np.int64], rules: Rules
-    ) -> Decision:
-        """Judge the first model with classes."""
-        return gate.first(challenger, targets, rules)
-
-    def successor(
-        self, challenger: Answers, champion: Answers, targets: npt.NDArray[np.int64], rules: Rules
-    ) -> Decision:
-        """Judge a model on the classes that both models know, and its new classes apart."""
-        return gate.successor(challenger, champion, targets, rules)

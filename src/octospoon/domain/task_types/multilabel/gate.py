@@ -91,12 +91,12 @@ def unlike_its_judges(challenger: Answers, targets: Targets, rules: Rules) -> li
     ]
 
 
-def first(new: Floats, targets: Targets, rules: Rules) -> Decision:
+def first(challenger: Floats, targets: Targets, rules: Rules) -> Decision:
     """Judge the first model with classes: it must beat the frequencies of the classes."""
     if len(targets):
         shares = (targets.sum(axis=0) + 1.0) / (len(targets) + 2.0)
-        guessed = metrics.losses(np.broadcast_to(shares, new.shape), targets)
-        if shown_mean(metrics.losses(new, targets) - guessed, rules) > 0:
+        guessed = metrics.losses(np.broadcast_to(shares, challenger.shape), targets)
+        if shown_mean(metrics.losses(challenger, targets) - guessed, rules) > 0:
             reason = f"worse than guessing by frequency on {len(targets)} audit images"
             return Decision(promote=False, reasons=(reason,))
     return Decision(promote=True, reasons=("the first model with classes: nothing to compare it with",))
