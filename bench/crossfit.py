@@ -164,7 +164,7 @@ def refusals(data: Labelled, seed: int) -> dict[str, list[bool]]:
         challenger = answers(new, spoiled(kind, new.labels, data.classes, rng), data)
         refused[kind] = [
             not gate.decide(
-                CLASSIFICATION.evaluator,
+                CLASSIFICATION.evaluator.comparison,
                 _answers(data.classes, 2, mine),
                 _answers(data.classes, 1, theirs),
                 new.labels[:audit],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,23 +11,22 @@ from octospoon.domain.task_types.detection.estimates import DetectionEvaluation
 from octospoon.domain.task_types.detection.label import Box, Boxes
 from octospoon.domain.task_types.detection.matching import match
 from octospoon.domain.task_types.detection.predictions import THRESHOLD, detections
-from octospoon.training.report import contact_sheet
+from octospoon.training.report import class_chart, contact_sheet
 from octospoon.training.report.contact_sheet import Frame, Tile
+from octospoon.training.report.tables import share, shares, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
-    from matplotlib.axes import Axes
 
-    from octospoon.domain.evaluation.estimators import Estimate
     from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.task_types.detection.matching import Matches
     from octospoon.training.evaluation.gate import Judged
 
 TRUE, RIGHT, WRONG = "#ffb300", "#43a047", "#c62828"
 """The colours of true boxes, and of predicted ones that are hits or not."""
-_MANY_CLASSES = 30
 
 
 def write_evaluation(
@@ -46,22 +44,40 @@ def write_evaluation(
     if not isinstance(measured, DetectionEvaluation):
         raise TypeError(f"{type(measured).__name__} does not evaluate boxes")
     matches = match(judged.probabilities, labels)
-    shown = matches.classes[matches.scores >= THRESHOLD]
-    with (folder / "classes.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        shares = [f"{name}{end}" for name in ("ap50", "ap50_95", "recall") for end in ("", "_low", "_high")]
-        writer.writerow(["class", "audit_objects", "predicted", *shares])
-        of_classes = (measured.class_ap50, measured.class_average_precision, measured.recall)
-        for at, (name, *estimates) in enumerate(zip(classes, *of_classes, strict=True)):
-            counts = [int(matches.objects[:, at].sum()), int((shown == at).sum())]
-            writer.writerow([name, *counts, *(cell for each in estimates for cell in _cells(each))])
+    _write_classes(folder / "classes.csv", classes, measured, matches)
     curves = precision_at_recalls(matches)
-    with (folder / "precision_recall.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["recall", *classes])
-        for recall, row in zip(RECALLS.tolist(), curves.T.tolist(), strict=True):
-            writer.writerow([f"{recall:.2f}", *map(_share, row)])
+    write_table(
+        folder / "precision_recall.csv",
+        ["recall", *classes],
+        (
+            [f"{recall:.2f}", *map(share, row)]
+            for recall, row in zip(RECALLS.tolist(), curves.T.tolist(), strict=True)
+        ),
+    )
     _write_plot(folder / "evaluation.png", classes, measured, curves)
+
+
+def _write_classes(
+    path: Path, classes: Sequence[str], measured: DetectionEvaluation, matches: Matches
+) -> None:
+    shown = matches.classes[matches.scores >= THRESHOLD]
+    ends = [f"{name}{end}" for name in ("ap50", "ap50_95", "recall") for end in ("", "_low", "_high")]
+    of_classes = zip(
+        classes, measured.class_ap50, measured.class_average_precision, measured.recall, strict=True
+    )
+    write_table(
+        path,
+        ["class", "audit_objects", "predicted", *ends],
+        (
+            [
+                name,
+                int(matches.objects[:, at].sum()),
+                int((shown == at).sum()),
+                *(cell for estimate in estimates for cell in shares(estimate)),
+            ]
+            for at, (name, *estimates) in enumerate(of_classes)
+        ),
+    )
 
 
 def mistakes(
@@ -126,14 +142,6 @@ def _names(classes: Sequence[str], labels: npt.NDArray[np.floating] | npt.NDArra
     return Boxes().text(tuple(Box(classes[int(label)], 0, 0, 1, 1) for label in labels))
 
 
-def _cells(estimate: Estimate) -> list[str]:
-    return [_share(estimate.value), _share(estimate.low), _share(estimate.high)]
-
-
-def _share(value: float) -> str:
-    return f"{value:.4f}" if np.isfinite(value) else ""
-
-
 def _write_plot(
     path: Path, classes: Sequence[str], measured: DetectionEvaluation, curves: npt.NDArray[np.float64]
 ) -> None:
@@ -142,25 +150,13 @@ def _write_plot(
 
     figure = Figure(figsize=(11, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _draw_classes(left, measured.class_ap50, "AP50", -0.15)
-    _draw_classes(left, measured.class_average_precision, "AP50:95", 0.15)
-    left.set(title="Classes, audit share, with 95 % intervals", xlim=(-0.02, 1.02))
-    if len(classes) <= _MANY_CLASSES:
-        left.set_yticks(range(len(classes)), classes)
-    left.invert_yaxis()
-    left.legend()
+    class_chart.draw(
+        left, classes, {"AP50": measured.class_ap50, "AP50:95": measured.class_average_precision}
+    )
     for name, row in zip(classes, curves, strict=True):
         right.plot(RECALLS, row, label=name)
     right.set(title="Overlap of one half, audit share", xlabel="recall", ylabel="precision")
     right.set(xlim=(0, 1), ylim=(-0.02, 1.02))
-    if len(classes) <= _MANY_CLASSES:
+    if len(classes) <= class_chart.MOST_NAMES:
         right.legend()
     figure.savefig(path, dpi=100, metadata={"Software": None})
-
-
-def _draw_classes(axes: Axes, estimates: Sequence[Estimate], name: str, shift: float) -> None:
-    known = [(at, each) for at, each in enumerate(estimates) if np.isfinite([each.value, each.low]).all()]
-    values = np.array([each.value for _, each in known])
-    ends = np.array([[each.value - each.low, each.high - each.value] for _, each in known]).reshape(-1, 2)
-    places = np.array([at + shift for at, _ in known])
-    axes.errorbar(values, places, xerr=ends.T, fmt="o", label=name, capsize=2)

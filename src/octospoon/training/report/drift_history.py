@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
 from octospoon.domain.monitoring.drift import FALSE_ALARMS, TESTS, Level
+from octospoon.training.report.tables import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,11 +37,11 @@ def write(folder: Path, days: Sequence[ObservedDay], evaluator: Evaluator) -> No
     if not days:
         return
     name = evaluator.metric_name
-    with (folder / "drift.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["day", "version", *_TESTS, name, f"{name}_low", f"{name}_high", "audit_labels"])
-        for day in days:
-            writer.writerow([day.day, day.version, *_tests(day.finding), *_accuracy(day.accuracy)])
+    write_table(
+        folder / "drift.csv",
+        ["day", "version", *_TESTS, name, f"{name}_low", f"{name}_high", "audit_labels"],
+        ([day.day, day.version, *_tests(day.finding), *_accuracy(day.accuracy)] for day in days),
+    )
     _draw(folder / "drift.png", days, evaluator.metric_title)
 
 

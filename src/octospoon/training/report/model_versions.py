@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING
 
 from octospoon.domain.training.policy import numbered
+from octospoon.training.report.tables import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,17 +44,21 @@ def write(folder: Path, decisions: Sequence[ModelDecision], evaluator: Evaluator
         evaluator: of the task type, for the names of its metric.
     """
     name = evaluator.metric_name
-    columns = ("training_labels", "audit_labels", name, f"{name}_low", f"{name}_high")
-    with (folder / "versions.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["version", "job", "promoted", *columns])
-        for decision in decisions:
-            values = (decision.measures.get(name) for name in columns)
-            cells = ("" if value is None else f"{value:.6g}" for value in values)
-            writer.writerow([decision.version, decision.job_id, "yes" if decision.promoted else "no", *cells])
-    measured = [decision for decision in decisions if decision.measures.keys() >= set(columns)]
+    measures = ("training_labels", "audit_labels", name, f"{name}_low", f"{name}_high")
+    write_table(
+        folder / "versions.csv",
+        ["version", "job", "promoted", *measures],
+        (_row(decision, measures) for decision in decisions),
+    )
+    measured = [decision for decision in decisions if decision.measures.keys() >= set(measures)]
     if len(measured) > 1:
         _draw(folder / "versions.png", measured, evaluator)
+
+
+def _row(decision: ModelDecision, measures: Sequence[str]) -> list[object]:
+    values = (decision.measures.get(name) for name in measures)
+    cells = ("" if value is None else f"{value:.6g}" for value in values)
+    return [decision.version, decision.job_id, "yes" if decision.promoted else "no", *cells]
 
 
 def _draw(path: Path, decisions: Sequence[ModelDecision], evaluator: Evaluator) -> None:

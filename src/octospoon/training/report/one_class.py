@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 from octospoon.domain.task_types.classification import metrics
 from octospoon.training.report import contact_sheet
 from octospoon.training.report.contact_sheet import Tile
+from octospoon.training.report.tables import share, shares, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,17 +49,14 @@ def write_evaluation(
 def _write_classes(
     path: Path, classes: Sequence[str], measured: Evaluation, matrix: npt.NDArray[np.int64]
 ) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["class", "audit_labels", "recall", "recall_low", "recall_high", "precision"])
-        for name, recall, right in zip(classes, measured.recall, metrics.precision(matrix), strict=True):
-            writer.writerow(
-                [name, recall.labels, *map(_share, (recall.value, recall.low, recall.high, float(right)))]
-            )
-
-
-def _share(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.4f}"
+    write_table(
+        path,
+        ["class", "audit_labels", "recall", "recall_low", "recall_high", "precision"],
+        (
+            [name, recall.labels, *shares(recall), share(float(right))]
+            for name, recall, right in zip(classes, measured.recall, metrics.precision(matrix), strict=True)
+        ),
+    )
 
 
 def _write_plot(
