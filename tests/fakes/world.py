@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.batch.compose import BatchRules
     from octospoon.domain.labelling.consensus import Consensus
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.domain.training.policy import TrainingRules
     from octospoon.ports.labelling import AnswerReader
     from octospoon.usecases.first_batches import FirstBatches
@@ -54,10 +55,17 @@ class FakeWorld:
     The builders read the attributes when they are called: a test replaces a fake before it builds a use case.
     """
 
-    def __init__(self, *, time: float | None = None, strategy: str = "margin_diverse") -> None:
+    def __init__(
+        self,
+        *,
+        time: float | None = None,
+        strategy: str = "margin_diverse",
+        task_type: TaskType = CLASSIFICATION,
+    ) -> None:
+        self.task_type = task_type
         self.clock = FakeClock() if time is None else FakeClock(time)
         self.control, self.launcher = FakeControl(self.clock), FakeLauncher()
-        self.pool = FakePool(strategy, control=self.control, clock=self.clock)
+        self.pool = FakePool(strategy, control=self.control, clock=self.clock, task_type=task_type)
         self.labels, self.labeler = FakeLabels(self.pool, self.control), FakeLabeler(clock=self.clock)
         self.rounds, self.task_syncs, self.full_audits = FakeRounds(), FakeTaskSyncs(), FakeFullAudits()
         self.missing, self.proposals = FakeMissing(), FakeProposals()
@@ -84,9 +92,9 @@ class FakeWorld:
             control,
             self.port(self.launcher),
             self.clock,
-            JobSettings(classes),
+            JobSettings(classes, task_type=self.task_type.name),
             lambda: ClassHistory(classes),
-            CLASSIFICATION,
+            self.task_type,
             read,
             rules,
         )
@@ -109,7 +117,7 @@ class FakeWorld:
             self.port(self.observations),
             self.port(self.labels),
             collect.history,
-            CLASSIFICATION.labels.shown,
+            self.task_type.labels.shown,
             self.clock,
         )
 
@@ -155,13 +163,13 @@ class FakeWorld:
                 self.clock,
                 rules,
                 strategy,
-                CLASSIFICATION,
+                self.task_type,
                 observations,
                 plan_audit=PlanAudit(control, history, observations, rounds, pool, target, "accuracy"),
                 jobs=lambda: control.state().jobs,
                 first=first,
             ),
-            task_type=CLASSIFICATION,
+            task_type=self.task_type,
             open_tasks=OpenTasks(labeler, pool, self.clock, days=days),
             max_open_tasks=max_open_tasks,
             reorder=Reorder(self.rescoring, self.queue.append, "margin", self.clock),

@@ -117,7 +117,7 @@ class ChangeBackbone:
     def _serve_at_once(self, change: BackboneChange) -> BackboneChange:
         champion = self.champions.pointer()
         if champion and champion[0].backbone != change.candidate.backbone:
-            if champion[0].head_key:
+            if champion[0].predicts:
                 # a first model with classes went into service meanwhile
                 return self._store(replace(change, before=replace(champion[0], previous=None)))
             pointer = change.candidate.pointer()

@@ -24,7 +24,7 @@ from octospoon.domain.batch.draw import draw, spread
 from octospoon.domain.labelling.addresses import why_not_shown
 from octospoon.domain.labelling.classes import LEAST, ClassHistory
 from octospoon.domain.labelling.tasks import Round
-from octospoon.domain.pool.boxes import classes_of
+from octospoon.domain.pool.boxes import classes_of, of_classes
 from octospoon.domain.pool.images import State
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _shown(images: Sequence[Candidate]) -> list[Candidate]:
 
 def _shares(rows: Sequence[PoolRow], classes: int) -> npt.NDArray[np.float64]:
     """Return the mean probability of each class, float64 [C]; empty if no row has probabilities of them."""
-    known = [row.probabilities for row in rows if row.probabilities is not None]
+    known = [of_classes(row.probabilities) for row in rows if row.probabilities is not None]
     known = [probabilities for probabilities in known if len(probabilities) == classes]
     if not known:
         return np.empty(0)

@@ -14,9 +14,9 @@ from octospoon.domain.labelling.addresses import why_not_shown
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Round, Task, TaskCounts
 from octospoon.domain.model_spec import version_name
-from octospoon.domain.pool.boxes import classes_of
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.uncertainty import order_of
+from octospoon.usecases.refresh_predictions import in_classes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,13 +178,10 @@ class Rank:
         task = Task(pick.key, pick.etag, self.images.uri(pick.key), None, None)
         if pick.blind:
             return task
-        if row is None or row.probabilities is None or classes_of(row.probabilities) != len(model.classes):
-            return task  # scored without a head, or with another list of classes
-        if history.revision and row.model_version != model.version:
-            return task  # the older model may have had other classes, in the same number
+        shares = None if row is None else in_classes_of(row, model, history)
         translated = self.task_type.translation(history, model.classes)
-        if not translated.names:
-            return task  # all its classes are retired
-        shares = translated(row.probabilities[np.newaxis])
+        if shares is None or not translated.names:
+            return task  # without a usable prediction, or all its classes are retired
+        shares = translated(shares[np.newaxis])
         (predicted,) = self.task_type.predicted(shares, translated.names)
         return replace(task, label=predicted.label, confidence=predicted.confidence)

@@ -62,7 +62,7 @@ class S3TrainingRecords:
         Functions of an earlier release that move the champion's pointer drop the entries that they do not
         know. The version's own pointer is never written again.
         """
-        stored = self._artifacts.read(version_key(pointer.version)) if pointer.head_key else None
+        stored = self._artifacts.read(version_key(pointer.version)) if pointer.predicts else None
         if stored is None:
             return ""
         try:

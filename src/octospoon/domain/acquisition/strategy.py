@@ -23,7 +23,8 @@ class Candidates:
 
     Attributes:
         ids: N object keys, each once.
-        probabilities: float [N, C], or None while there is no head.
+        probabilities: float [N, C], or None while no model has classes; of boxes, see `of_classes` in
+            `octospoon.domain.pool.boxes`.
         embeddings: float [N, D], or None if the strategy does not need them.
         labels: int64 [C], the number of labels of each class so far, if the batch looks for rare classes.
         outcomes: float [N, K], what `TaskType.outcomes` returns for the probabilities; None if the classes

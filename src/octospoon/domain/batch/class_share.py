@@ -15,6 +15,7 @@ import numpy as np
 
 from octospoon.domain.labelling.classes import ChangeKind
 from octospoon.domain.monitoring.observations import DriftExample
+from octospoon.domain.pool.boxes import classes_of, of_classes, together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,10 +73,10 @@ def examples(
         labelled: labelled images; without them, the images that the model is least sure of are taken.
     """
     scored = [(row, row.probabilities) for row in rows if row.probabilities is not None]
-    scored = [(row, shares) for row, shares in scored if len(shares) == len(model)]
+    scored = [(row, shares) for row, shares in scored if classes_of(shares) == len(model)]
     if not scored or not wanted:
         return []
-    shares = translated(np.stack([shares for _, shares in scored]))
+    shares = np.stack([of_classes(each) for each in translated(together([each for _, each in scored]))])
     known = [i for i, name in enumerate(translated.names) if wanted.get(name)]
     if known:
         promising = shares[:, known].sum(axis=1)

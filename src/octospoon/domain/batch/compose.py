@@ -19,7 +19,7 @@ from octospoon.domain.batch.drift_share import DRIFT, by_score, waiting
 from octospoon.domain.batch.limits import Limits, within
 from octospoon.domain.labelling.blinding import blinded, interleaved
 from octospoon.domain.labelling.tasks import Pick
-from octospoon.domain.pool.boxes import classes_of, together
+from octospoon.domain.pool.boxes import classes_of, of_classes, together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -225,9 +225,10 @@ def _meant(pool: Candidates, task_type: TaskType, labels: npt.NDArray[np.int64] 
     """Return candidates with the outcomes that a strategy compares, and the labels of their classes."""
     if pool.probabilities is None or not len(pool.ids):
         return pool
-    known = labels is not None and len(labels) == pool.probabilities.shape[1]
     outcomes = task_type.outcomes(pool.probabilities)
-    return replace(pool, labels=labels if known else None, outcomes=outcomes)
+    shares = np.stack([of_classes(predicted) for predicted in pool.probabilities])
+    known = labels is not None and len(labels) == shares.shape[1]
+    return replace(pool, probabilities=shares, labels=labels if known else None, outcomes=outcomes)
 
 
 def _pool(

@@ -42,6 +42,14 @@ def classes_of(predicted: npt.NDArray[np.floating]) -> int:
     return columns - (CORNERS if predicted.ndim > 1 else 0)
 
 
+def of_classes(predicted: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Return how likely one image shows each class, float [C], for probabilities [C] or boxes [K, 4 + C].
+
+    Of boxes, it is the largest score of the class; 0 without boxes.
+    """
+    return predicted if predicted.ndim == 1 else predicted[:, CORNERS:].max(axis=0, initial=0.0)
+
+
 def together(predictions: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """Stack predictions of images that know the same classes; boxes get unused rows up to the most.
 
