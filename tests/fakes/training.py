@@ -175,6 +175,7 @@ class FakeRegistry:
     data: dict[int, TrainingData] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     epochs: list[Mapping[str, float]] = field(default_factory=list)
+    followed: list[int] = field(default_factory=list)
     alone: list[ModelRun] = field(default_factory=list)
     failures: int = 0
 
@@ -184,6 +185,14 @@ class FakeRegistry:
             number = len(self.runs) + 1
             self.runs[job_id] = ModelRun(f"run-{job_id}", claim(number), number)
         return self.runs[job_id]
+
+    def follow(self, job_id: str, epochs: Sequence[Mapping[str, float]]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ServiceUnavailable("MLflow does not answer")
+        assert job_id in self.runs, "the run is open"
+        self.followed.append(len(epochs))
+        self.epochs = list(epochs)
 
     def log(
         self,

@@ -142,6 +142,14 @@ class Registry(Protocol):
             claim: takes the registry's next number and returns octospoon's version, which is not below it.
         """
 
+    def follow(self, job_id: str, epochs: Sequence[Mapping[str, float]]) -> None:
+        """Log the epochs of a job's model so far, while it is trained. The job's run is open.
+
+        Args:
+            job_id: of the job.
+            epochs: metrics after each epoch, from the first on. Each is logged once, here or by `log`.
+        """
+
     def log(
         self,
         run: ModelRun,

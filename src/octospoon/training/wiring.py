@@ -21,6 +21,7 @@ from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.runtime import aws
 from octospoon.runtime.settings import TrainerSettings, load
 from octospoon.runtime.wiring.storage import Storage
+from octospoon.training.command.champion import InService
 from octospoon.training.command.command_line import CommandLine
 from octospoon.training.command.trainer import LONGEST, CommandTrainer
 from octospoon.training.context import TrainingPorts
@@ -36,6 +37,7 @@ from octospoon.training.job.time_limit import allowed
 if TYPE_CHECKING:
     from octospoon.domain.training.jobs import JobSettings, TrainingState
     from octospoon.ports.training import DatasetArchive
+    from octospoon.training.command.follow import Report
     from octospoon.training.head.trainer import Trainer
 
 
@@ -50,7 +52,8 @@ def training_ports(job_id: str) -> TrainingPorts:
     try:
         settings = _settings(control.state(), job_id)
         storage = _storage(config, settings)
-        trainer = _trainer(settings, storage, config)
+        registry = MlflowRegistry(settings.model_name, settings.experiment)
+        trainer = _trainer(settings, storage, config, partial(registry.follow, job_id))
     except NotConfigured as error:
         control.fail(job_id, failure_text(error), aws.CLOCK.now() + LEASE_SECONDS)
         raise
@@ -66,7 +69,7 @@ def training_ports(job_id: str) -> TrainingPorts:
         training_records=storage.training_records,
         history=storage.history,
         observations=storage.observations,
-        registry=MlflowRegistry(settings.model_name, settings.experiment),
+        registry=registry,
         rounds=storage.rounds,
         open_model=OnnxScorer,
         open_head=OnnxHead,
@@ -107,7 +110,7 @@ def _rules(settings: JobSettings) -> Rules:
     return replace(Rules(), slowdown=math.inf) if settings.candidate else Rules()
 
 
-def _trainer(settings: JobSettings, storage: Storage, config: TrainerSettings) -> Trainer:
+def _trainer(settings: JobSettings, storage: Storage, config: TrainerSettings, report: Report) -> Trainer:
     balanced = settings.class_weights == "balanced"
     if settings.candidate is not None:
         return RequestedBackbone(
@@ -117,7 +120,10 @@ def _trainer(settings: JobSettings, storage: Storage, config: TrainerSettings) -
     if settings.trainer == "command":
         # from the environment, not from the job: who can write a table must not run programs here
         command = CommandLine.read(config.trainer_command)
-        return CommandTrainer(storage.images, command, storage.task_type, until, balanced=balanced)
+        served = InService(storage.champions, storage.training_records)
+        return CommandTrainer(
+            storage.images, command, storage.task_type, until, served, report, balanced=balanced
+        )
     if settings.task_type == TaskTypeName.DETECTION:
         _check_detector(settings)
         options = DetectorOptions.read(settings.fine_tuning)

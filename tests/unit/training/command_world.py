@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from unit.training.stack import World, starter
 
 from octospoon.cli.datasets import digits
 from octospoon.domain.task_types.multilabel import MULTILABEL
+from octospoon.training.command.champion import InService
 from octospoon.training.command.command_line import CommandLine
 from octospoon.training.command.trainer import CommandTrainer
 
@@ -49,7 +51,15 @@ def with_program(made: World, text: str, seconds: float = 600.0, *, balanced: bo
     """Return the ports of a job whose trainer is a program that gets half of the seconds, or more."""
     until = time.monotonic() + seconds
     kind = made.ports.task_type
-    trainer = CommandTrainer(made.images, CommandLine.read(text), kind, until, balanced=balanced)
+    trainer = CommandTrainer(
+        made.images,
+        CommandLine.read(text),
+        kind,
+        until,
+        InService(made.champions, made.training_records),
+        partial(made.registry.follow, made.control.state().job_id),
+        balanced=balanced,
+    )
     return replace(made.ports, trainer=trainer)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from fakes.images import FakeImages
+from fakes.models import FakeChampions, FakeTrainingRecords
 from onnx import numpy_helper
 from unit.training.command_world import EXAMPLE, labelled, labelled_with_several, python, shell, with_program
 from unit.training.networks import network
@@ -20,12 +21,13 @@ from octospoon.adapters.dynamodb.control.task_type import DynamoTaskTypeRecord
 from octospoon.adapters.dynamodb.control.training import DynamoControl
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.datasets import digits
-from octospoon.domain.errors import BadRequest, NotConfigured, TrainerFailed
+from octospoon.domain.errors import BadRequest, NotConfigured, ServiceUnavailable, TrainerFailed
 from octospoon.domain.evaluation.training_record import image_numbers
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.jobs import JobSettings, JobStatus, TrainingState
-from octospoon.training.command import own_head, trainer
+from octospoon.training.command import follow, own_head, trainer
+from octospoon.training.command.champion import InService
 from octospoon.training.command.command_line import CommandLine
 from octospoon.training.command.trainer import CommandTrainer
 from octospoon.training.job.run import Outcome, run
@@ -35,7 +37,10 @@ from octospoon.training.wiring import training_ports
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from octospoon.training.context import TrainingPorts
+
 WRITE = "cp {model} $OCTOSPOON_OUTPUT/model.onnx"
+WAIT = "until test -e {seen}; do sleep 0.05; done"
 OPTIONS = "; echo '{options}' > $OCTOSPOON_OUTPUT/model.json"
 
 
@@ -255,6 +260,74 @@ def test_temperature_corrects_what_is_too_sure_and_nothing_else():
     assert own_head._temperature(50 * np.eye(4)[:2], np.array([0, 1]), "softmax", 10) > 0.5
 
 
+def test_model_of_the_last_program_comes_back_as_it_is(tmp_path):
+    """A program that learns no audit label goes on from its own model, temperature and all."""
+    made = labelled(150, audit=30)
+    run(JOB, with_program(made, EXAMPLE))
+    first = made.champions.current
+    assert first.version == 1, made.control.state().reason
+
+    made.launch("train-000002")
+    kept = tmp_path / "champion.onnx"
+    script = f"cp $OCTOSPOON_CHAMPION {kept}; cp $OCTOSPOON_CHAMPION $OCTOSPOON_OUTPUT/model.onnx"
+    run("train-000002", with_program(made, shell(script)))
+
+    assert kept.read_bytes() == made.champions.files[first.sha256]
+    assert made.control.state().status is JobStatus.IDLE, made.control.state().reason
+
+    made.launch("train-000003")
+    made.label(149, "three", audit=False)
+    ports = replace(made.ports, classes=(*digits.CLASSES[:3], "three", *digits.CLASSES[4:]))
+    with pytest.raises(TrainerFailed):
+        run("train-000003", with_program(replace_ports(made, ports), shell(f"cp $OCTOSPOON_CHAMPION {kept}")))
+    assert read_spec(kept.read_bytes()).classes == ports.classes, "other classes need another head"
+
+
+def replace_ports(made: World, ports: TrainingPorts) -> World:
+    made.ports = ports
+    return made
+
+
+def test_epochs_are_reported_while_the_program_runs(monkeypatch, tmp_path):
+    monkeypatch.setattr(follow, "EVERY", 0.05)
+    made = labelled()
+    path = saved(tmp_path, network(classes=10))
+    rows = f"printf 'loss\\n3\\n2\\n1.' >> $OCTOSPOON_OUTPUT/metrics.csv; {WAIT}"
+    script = f"{rows}; printf '5\\n' >> $OCTOSPOON_OUTPUT/metrics.csv; {WRITE.replace('{model}', str(path))}"
+    seen = []
+
+    def report(epochs):
+        seen.append(list(epochs))
+        (tmp_path / "seen").touch()
+
+    ports = with_program(made, shell(script.replace("{seen}", str(tmp_path / "seen"))))
+    run(JOB, replace(ports, trainer=replace(ports.trainer, report=report)))
+
+    assert seen[0] == [{"epoch_loss": 3.0}, {"epoch_loss": 2.0}], "a row without an end is not read"
+    assert [epoch["epoch_loss"] for epoch in made.registry.epochs] == [3.0, 2.0, 1.5]
+
+
+def test_server_that_fails_delays_the_metrics_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr(follow, "EVERY", 0.02)
+    made = labelled()
+    path = saved(tmp_path, network(classes=10))
+    row = "printf 'loss\\n3\\n' > $OCTOSPOON_OUTPUT/metrics.csv"
+    script = f"{row}; {WAIT}; {WRITE.replace('{model}', str(path))}"
+    calls = []
+
+    def report(epochs):
+        calls.append(len(epochs))
+        if len(calls) < 3:
+            raise ServiceUnavailable("MLflow does not answer")
+        (tmp_path / "seen").touch()
+
+    ports = with_program(made, shell(script.replace("{seen}", str(tmp_path / "seen"))))
+    run(JOB, replace(ports, trainer=replace(ports.trainer, report=report)))
+
+    assert calls == [1, 1, 1], "the same row is tried again until it is logged, and then no more"
+    assert made.control.state().status is JobStatus.IDLE, made.control.state().reason
+
+
 def test_wrong_metrics_lose_no_model(tmp_path):
     made = labelled()
     script = WRITE.replace("{model}", str(saved(tmp_path, network(classes=10))))
@@ -335,7 +408,10 @@ def test_the_command_comes_from_the_environment_and_no_table(monkeypatch):
 
 
 def test_program_gets_the_time_less_that_of_the_evaluation():
-    trainer_of = CommandTrainer(FakeImages(), CommandLine.read("x"), CLASSIFICATION, time.monotonic() + 1000)
+    champions = FakeChampions()
+    served = InService(champions, FakeTrainingRecords(champions))
+    until = time.monotonic() + 1000
+    trainer_of = CommandTrainer(FakeImages(), CommandLine.read("x"), CLASSIFICATION, until, served, print)
     assert trainer_of._seconds(10) == pytest.approx(880, abs=2)
     assert trainer_of._seconds(100) == pytest.approx(700, abs=2)
     assert trainer_of._seconds(900) == pytest.approx(500, abs=2)

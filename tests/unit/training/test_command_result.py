@@ -71,7 +71,7 @@ def test_classes_may_be_in_the_metadata_of_the_file(tmp_path, key, value):
 
 
 def test_a_detector_is_no_classifier(tmp_path):
-    with pytest.raises(BadModel, match="is a detector, and the labels of the project are classes"):
+    with pytest.raises(BadRequest, match="is a detector, and the labels of the project are classes"):
         read_model(left(tmp_path, "", columns()), CLASSES)
 
 
@@ -92,9 +92,9 @@ def test_model_for_several_classes_ends_in_sigmoids(tmp_path):
     parts = read_model(left(tmp_path, "", sigmoids()), several)
     assert (parts.activation, parts.weights.shape) == ("sigmoid", (8, 3))
     assert read_model(left(tmp_path, "", network(softmax=False)), several).activation == "sigmoid"
-    with pytest.raises(BadModel, match="do not come from a linear layer"):
+    with pytest.raises(BadRequest, match="ends in softmax, and the labels of the project need sigmoid"):
         read_model(left(tmp_path, "", network()), several)
-    with pytest.raises(BadModel, match="do not come from a linear layer"):
+    with pytest.raises(BadRequest, match="ends in sigmoid, and the labels of the project need softmax"):
         read_model(left(tmp_path, "", sigmoids()), CLASSES)
 
 

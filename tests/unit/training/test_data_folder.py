@@ -19,8 +19,7 @@ from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.training.command import data_folder
-from octospoon.training.command.data_folder import DataFolder
-from octospoon.training.command.layouts import layout_of
+from octospoon.training.command.data_folder import DataFolder, layout_of
 from octospoon.training.command.split import validation
 
 if TYPE_CHECKING:
@@ -107,8 +106,8 @@ def test_images_with_several_classes_have_a_table_with_columns(tmp_path):
 
 
 def test_labels_without_a_layout_are_refused_by_name():
-    with pytest.raises(NotConfigured, match="cannot train TaskType=detection: set another Trainer"):
-        layout_of("detection", ("a", "b"), DETECTION.labels)
+    with pytest.raises(NotConfigured, match="cannot train TaskType=outlines: set another Trainer"):
+        layout_of("outlines", ("a", "b"), DETECTION.labels)
 
 
 def test_writing_stops_when_the_disk_is_nearly_full(tmp_path, monkeypatch):

@@ -140,7 +140,7 @@ def test_boxes_scores_and_classes_are_those_of_the_original(form, tmp_path):
 
 def test_an_imported_detector_passes_the_checks_of_an_import(tmp_path):
     parts = check_import.read(saved(columns(), tmp_path), Options(Pixels(), classes=CLASSES))
-    fitted = check_import.fitted(parts, ())
+    fitted = check_import.fitted(parts, CLASSES)
     image = tmp_path / "image.png"
     from PIL import Image
 
@@ -151,7 +151,7 @@ def test_an_imported_detector_passes_the_checks_of_an_import(tmp_path):
     assert prediction.probabilities.shape == (100, 7)
     assert seconds > 0
     again = check_import.read(_written(fitted.model, tmp_path), Options(Pixels()))
-    assert check_import.fitted(again, ()) == fitted
+    assert check_import.fitted(again, CLASSES) == fitted
 
 
 def _written(model: bytes, folder: Path) -> Path:

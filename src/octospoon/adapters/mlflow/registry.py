@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.http_errors import described
+from octospoon.adapters.mlflow.epochs import EpochLog
 from octospoon.adapters.mlflow.page_link import DESCRIPTION_TAG, description
 from octospoon.domain.errors import NotConfigured, PermanentError, ServiceUnavailable
 from octospoon.domain.model_spec import VERSION_TAG
@@ -50,6 +51,7 @@ class MlflowRegistry:
         self._model_name = model_name
         self._experiment = experiment
         self._client: MlflowClient | None = None
+        self._epochs = EpochLog()
 
     def begin(self, job_id: str, tags: Mapping[str, str], claim: Callable[[int], int]) -> ModelRun:
         """Open a job's run and reserve a model version; the same job gets the same run and version again."""
@@ -60,7 +62,13 @@ class MlflowRegistry:
                 client.set_tag(run_id, key, value)
             run = self._version(client, run_id, job_id, claim)
             client.set_tag(run_id, DESCRIPTION_TAG, description(run.version))
+            self._epochs.begin(job_id, run_id)
             return run
+
+    def follow(self, job_id: str, epochs: Sequence[Mapping[str, float]]) -> None:
+        """Log the epochs of a job's model so far, while it is trained."""
+        with translated("logging the epochs"):
+            self._epochs.log(self._connect(), self._epochs.run_of(job_id), epochs)
 
     def log(
         self,
@@ -80,14 +88,12 @@ class MlflowRegistry:
             shutil.copytree(folder, files, ignore=shutil.ignore_patterns("model.onnx"))
             if (folder / "model.onnx").exists():
                 _save_model(folder / "model.onnx", files / MODEL_FOLDER)
-            steps = [(metrics, 0), *((values, step) for step, values in enumerate(epochs))]
             client.log_batch(
                 run.run_id,
-                metrics=[
-                    Metric(key, value, now, step) for values, step in steps for key, value in values.items()
-                ],
+                metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
                 params=[Param(key, value[:_PARAM_LENGTH]) for key, value in params.items()],
             )
+            self._epochs.log(client, run.run_id, epochs)
             client.log_artifacts(run.run_id, str(files))
 
     def trained_on(self, run: ModelRun, data: TrainingData) -> None:

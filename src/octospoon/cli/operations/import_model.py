@@ -17,7 +17,7 @@ from octospoon.cli.deployment import local_project
 from octospoon.cli.operations.trainer_environment import in_trainer
 from octospoon.domain.errors import BadRequest, Conflict, NotConfigured
 from octospoon.domain.evaluation.gate import Rules
-from octospoon.domain.model_spec import SOFTMAX, ChampionPointer
+from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.boxes import CORNERS
 from octospoon.training.model import check_import
 from octospoon.training.model.model_file import extract_backbone
@@ -64,20 +64,23 @@ class Done:
         return f"{line}; {_guess(spec, self.prediction)}"
 
 
-def import_model(deployment: Deployment, file: Path, options: Options, image: Path | None) -> Done:
+def import_model(
+    deployment: Deployment, file: Path, options: Options, image: Path | None, *, new_backbone: bool = False
+) -> Done:
     """Wrap a file into the model contract, try it on an image, and put it into service.
 
     With classes it becomes a new version, numbered by MLflow; a new backbone becomes the cold-start model,
-    version 0.
+    version 0. A detector is a version with classes.
 
     Args:
         deployment: the deployment.
         file: an ONNX file, octospoon's own or not.
         options: the properties that the file itself does not state.
         image: an image to try the model on; None for a generated image.
+        new_backbone: allow a model with classes whose backbone requires re-scoring the pool.
 
     Raises:
-        BadRequest: the options do not go together with the file or the project.
+        BadRequest: the options do not go together with the file, or the file with the project's labels.
         BadImage: the image cannot be read.
         BadModel: the file cannot be used; the message says why.
         OtherBackbone: the pool's embeddings are those of another backbone.
@@ -85,18 +88,20 @@ def import_model(deployment: Deployment, file: Path, options: Options, image: Pa
         NotConfigured: no MLflow server is named, and the model has classes.
     """
     history, activation = deployment.class_record().read(), deployment.task_type.activation
-    model, prediction, seconds = _checked(file, options, history, image, activation or SOFTMAX)
-    if model.spec.boxes:
+    model, prediction, seconds = _checked(file, options, history, image, activation)
+    if new_backbone and not model.spec.has_head:
         raise BadRequest(
-            "the file is a detector, and the deployment's labels are no boxes: add --to OUT.onnx to write "
-            "the wrapped detector into a file"
+            "--new-backbone is for a model with classes: for a backbone, `octospoon backbone use FILE.onnx`"
         )
-    _check_place(deployment, model)
-    pointer = _served(deployment, model, file.name)
+    if not new_backbone:
+        _check_place(deployment, model)
+    pointer = _served(deployment, model, file.name, new_backbone=new_backbone)
     return Done(pointer, model, prediction, seconds)
 
 
-def write_model(file: Path, to: Path, options: Options, image: Path | None) -> list[str]:
+def write_model(
+    file: Path, to: Path, options: Options, image: Path | None, activation: str | None = None
+) -> list[str]:
     """Wrap a file into the model contract and write the result, without any deployment.
 
     Args:
@@ -104,6 +109,7 @@ def write_model(file: Path, to: Path, options: Options, image: Path | None) -> l
         to: where the model goes, as version 0; with classes in the order of the options.
         options: the properties that the file itself does not state.
         image: an image to try the model on; None for a generated image.
+        activation: of a classifier, one of `ACTIVATIONS`; None for the one that ends the graph.
 
     Returns:
         What was recognised, in lines for people.
@@ -114,7 +120,9 @@ def write_model(file: Path, to: Path, options: Options, image: Path | None) -> l
         BadModel: the file cannot be used; the message says why.
     """
     check_new(to)
-    model, prediction, seconds = _checked(file, options, None, image)
+    if activation and not options.classes:
+        raise BadRequest("--activation is of a classifier: name its classes with --classes, or leave it out")
+    model, prediction, seconds = _checked(file, options, None, image, activation)
     with new_file(to) as draft:
         draft.write_bytes(model.model)
     spec = model.spec
@@ -131,9 +139,12 @@ def _checked(
     options: Options,
     history: ClassHistory | None,
     image: Path | None,
-    activation: str = SOFTMAX,
+    activation: str | None,
 ) -> tuple[Imported, Prediction, float]:
-    """Return a model for a project's classes and kind of label, or for its own, tried on an image."""
+    """Return a model for a project's classes and kind of label, or for its own, tried on an image.
+
+    See `check_import.read` for the activation.
+    """
     for path in (file, image):
         if path is not None and not path.is_file():
             raise BadRequest(f"there is no file {path}")
@@ -156,56 +167,55 @@ def _guess(spec: ModelSpec, prediction: Prediction) -> str:
 
 def _check_place(deployment: Deployment, model: Imported) -> None:
     serve = PromoteVersion(deployment.champions, deployment.entries)
-    serve.check(
-        model.spec.backbone, "`octospoon backbone use FILE.onnx` changes the backbone and keeps the labels"
-    )
+    way = "`octospoon backbone use FILE.onnx` changes the backbone and keeps the labels"
+    if model.spec.has_head:
+        way += "; add --new-backbone to serve this model at once, and then run `octospoon rescore --full`"
+    serve.check(model.spec.backbone, way)
     champion = deployment.champions.pointer()
     served = champion[0] if champion else None
-    if model.head is None and served and served.backbone == model.spec.backbone and served.version > 0:
+    if not model.spec.has_head and served and served.backbone == model.spec.backbone and served.version > 0:
         raise Conflict(
             f"version {served.version} in service has this backbone already; `octospoon model rollback "
             "--to 0` would take its head away"
         )
 
 
-def _served(deployment: Deployment, model: Imported, source: str) -> ChampionPointer:
+def _served(deployment: Deployment, model: Imported, source: str, *, new_backbone: bool) -> ChampionPointer:
     """Put the model into service; a new backbone alone is version 0, to which a roll-back leads."""
     champions, spec = deployment.champions, model.spec
-    version = None if model.head is None else _registered(deployment, model.model, model.head, source)
+    version = _registered(deployment, model, source) if spec.has_head else None
     champion = champions.pointer()
-    if champion is not None and champion[0].backbone == spec.backbone:
+    if champion is not None and (new_backbone or champion[0].backbone == spec.backbone):
         pointer = champion[0]
     else:
         bare = cold_start(extract_backbone(model.model), spec.resize)
-        pointer = _serve(deployment, 0, spec.backbone, bare)
+        pointer = _serve(deployment, ChampionPointer.of(0, spec.backbone, *champions.put_model(bare, None)))
     if version is not None:
         number, whole, head = version
-        pointer = _serve(deployment, number, spec.backbone, whole, head, spec.classes)
+        stored = champions.put_model(whole, head)
+        wanted = ChampionPointer.of(number, spec.backbone, *stored, spec.classes)
+        pointer = _serve(deployment, wanted, new_backbone=new_backbone)
     return pointer
 
 
 def _serve(
-    deployment: Deployment,
-    version: int,
-    backbone: str,
-    whole: bytes,
-    head: bytes | None = None,
-    classes: tuple[str, ...] = (),
+    deployment: Deployment, pointer: ChampionPointer, *, new_backbone: bool = False
 ) -> ChampionPointer:
-    champions = deployment.champions
-    champions.keep(ChampionPointer.of(version, backbone, *champions.put_model(whole, head), classes))
-    return PromoteVersion(champions, deployment.entries)(version)
+    deployment.champions.keep(pointer)
+    promote = PromoteVersion(deployment.champions, deployment.entries)
+    return promote(pointer.version, new_backbone=new_backbone)
 
 
-def _registered(deployment: Deployment, model: bytes, head: bytes, source: str) -> tuple[int, bytes, bytes]:
+def _registered(deployment: Deployment, model: Imported, source: str) -> tuple[int, bytes, bytes | None]:
+    """Return the version of a model, with its files of that version; a detector has no head."""
     server, above = _tracking_server(deployment), str(deployment.champions.newest())
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        for name, data in zip(FILES, (model, head), strict=True):
-            (folder / name).write_bytes(data)
+        whole, top = (Path(scratch) / name for name in FILES)
+        whole.write_bytes(model.model)
+        if model.head is not None:
+            top.write_bytes(model.head)
         version = int(in_trainer(["register-model", scratch, "--source", source, "--above", above], server))
-        whole, top = ((folder / name).read_bytes() for name in FILES)
-        return version, whole, top
+        return version, whole.read_bytes(), top.read_bytes() if model.head is not None else None
 
 
 def _tracking_server(deployment: Deployment) -> str:

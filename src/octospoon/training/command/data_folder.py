@@ -13,17 +13,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.adapters.imaging.portable import portable
-from octospoon.domain.errors import BadImage, TrainerFailed
+from octospoon.domain.errors import BadImage, NotConfigured, TrainerFailed
 from octospoon.domain.pool.keys import image_id
-from octospoon.training.command.layouts import TRAIN, VALIDATION, ImageFile, Layout, safe
+from octospoon.domain.task_types.names import TaskTypeName
+from octospoon.training.command.box_files import BoxFiles
+from octospoon.training.command.layouts import (
+    TRAIN,
+    VALIDATION,
+    ClassColumns,
+    ClassFolders,
+    ImageFile,
+    Layout,
+    safe,
+)
 from octospoon.training.data.dataset import read_labelled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
     from octospoon.domain.labelling.tasks import LabelledImage
+    from octospoon.domain.task_types.task_type import StoredLabels
     from octospoon.ports.images import ImageStore
 
 FORMAT = "octospoon/data/1"
@@ -31,6 +42,28 @@ FORMAT = "octospoon/data/1"
 _READERS = 4
 _LEAST_FREE = 2**30
 _log = logging.getLogger(__name__)
+
+_LAYOUTS: Mapping[str, Callable[[tuple[str, ...], StoredLabels], Layout]] = {
+    TaskTypeName.CLASSIFICATION: ClassFolders,
+    TaskTypeName.MULTILABEL: ClassColumns,
+    TaskTypeName.DETECTION: lambda classes, _: BoxFiles(classes),
+}
+
+
+def layout_of(task: str, classes: tuple[str, ...], labels: StoredLabels) -> Layout:
+    """Return the layout for a kind of label.
+
+    Args:
+        task: the name of the task type.
+        classes: the class names, in the order that the model must have.
+        labels: the meaning of stored labels.
+
+    Raises:
+        NotConfigured: programs cannot train on this kind of label.
+    """
+    if task not in _LAYOUTS:
+        raise NotConfigured(f"Trainer=command cannot train TaskType={task}: set another Trainer")
+    return _LAYOUTS[task](classes, labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from octospoon.domain.errors import NotConfigured
-from octospoon.domain.task_types.names import TaskTypeName
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from octospoon.domain.task_types.task_type import StoredLabels
@@ -137,28 +134,6 @@ class ClassColumns:
                     if file.part == part:
                         present = self.value(file.label)
                         rows.writerow([file.path, *(int(name in present) for name in self.classes)])
-
-
-_LAYOUTS: Mapping[str, Callable[[tuple[str, ...], StoredLabels], Layout]] = {
-    TaskTypeName.CLASSIFICATION: ClassFolders,
-    TaskTypeName.MULTILABEL: ClassColumns,
-}
-
-
-def layout_of(task: str, classes: tuple[str, ...], labels: StoredLabels) -> Layout:
-    """Return the layout for a kind of label.
-
-    Args:
-        task: the name of the task type.
-        classes: the class names, in the order that the model must have.
-        labels: the meaning of stored labels.
-
-    Raises:
-        NotConfigured: programs cannot train on this kind of label.
-    """
-    if task not in _LAYOUTS:
-        raise NotConfigured(f"Trainer=command cannot train TaskType={task}: set another Trainer")
-    return _LAYOUTS[task](classes, labels)
 
 
 def safe(name: str, default: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,12 +40,14 @@ class Parts:
         classes: the class names, in the order of the dataset's labels.
         training: bool [N], the part for training.
         validation: bool [N], the part for validation. The rest could not be read.
+        before: uint64 [B], numbers of the images that the model was trained on with which a program begins.
     """
 
     dataset: Dataset
     classes: tuple[str, ...]
     training: npt.NDArray[np.bool_]
     validation: npt.NDArray[np.bool_]
+    before: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def for_training(self) -> Dataset:
         """Return the part for training."""
@@ -62,7 +64,10 @@ class Parts:
         """
         rows = np.flatnonzero(self.training | self.validation).tolist()
         seen = image_numbers((self.dataset.images[i].key, self.dataset.images[i].etag) for i in rows)
-        tuned = self.dataset.tuned if same_backbone else np.concatenate([self.dataset.tuned, seen])
+        # the program may have kept what the model before had learned
+        tuned = np.concatenate([self.dataset.tuned, np.setdiff1d(self.before, seen)])
+        if not same_backbone:
+            tuned = np.concatenate([tuned, seen])
         return TrainingRecord.of(seen, np.full(len(seen), EVERY_HEAD, np.int64), {}, shape, tuned, activation)
 
 

@@ -18,7 +18,7 @@ import msgspec
 import onnx
 
 from octospoon.domain.errors import BadModel, BadRequest
-from octospoon.domain.model_spec import SCHEMA, SOFTMAX
+from octospoon.domain.model_spec import BOXES_SCHEMA, SCHEMA, SOFTMAX
 from octospoon.training.command.program import size_of
 from octospoon.training.model import check_import
 from octospoon.training.model.check_import import Options
@@ -44,7 +44,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     Attributes:
         classes: class names, or names of the data set's folders, in the order of the model's predictions.
-            Empty for a model that gives an embedding; a head is then trained for it.
+            Empty for a model that gives an embedding; a head is then trained for it. A detector has some.
         size: height and width of the input, or both as one number, if the file leaves them open.
         resize: how an image of another shape fits.
         range: the value of white, before mean and std.
@@ -54,12 +54,14 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         layout: the order of the axes, if the file does not tell.
         output: name of the output tensor, if there are several.
         pool: how feature maps or tokens become an embedding.
+        first_label: number of a detector's first class in its list of labels.
+        overlap: of two boxes of a class, above which a detector's worse one is removed.
     """
 
     classes: tuple[str, ...] | None = None
     # limits on the numbers of a union crash msgspec 0.22
     size: int | tuple[int, int] | None = None
-    resize: Literal["squash", "cover"] | None = None
+    resize: Literal["squash", "cover", "letterbox"] | None = None
     range: Literal[1, 255] = 1
     mean: Three | None = None
     std: Three | None = None
@@ -67,6 +69,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     layout: Literal["nchw", "nhwc"] | None = None
     output: str = ""
     pool: Literal["nchw", "nhwc", "mean", "first"] | None = None
+    first_label: int | None = None
+    overlap: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
 
     def options(self, classes: tuple[str, ...]) -> Options:
         """Return the options of the import, for a model of these classes."""
@@ -75,7 +79,15 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             height, width, float(self.range), self.mean, self.std, self.channels, self.layout or ""
         )
         pixels.factors()
-        return Options(pixels, self.resize or "", self.output, classes, self.pool or "")
+        return Options(
+            pixels,
+            self.resize or "",
+            self.output,
+            classes,
+            self.pool or "",
+            self.first_label,
+            self.overlap,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,7 @@ class Classes:
     Attributes:
         names: in the order of the project.
         folders: the names of their folders in the data set; empty if they have none.
-        activation: of the head, one of `octospoon.domain.model_spec.ACTIVATIONS`.
+        activation: of the head, one of `octospoon.domain.model_spec.ACTIVATIONS`; empty for a detector.
     """
 
     names: tuple[str, ...]
@@ -116,20 +128,19 @@ def read_model(folder: Path, classes: Classes) -> check_import.Parts:
         raise BadModel(f"it has not written {MODEL} into the folder of OCTOSPOON_OUTPUT")
     described = _described(folder)
     metadata = _metadata(folder / MODEL)
-    if metadata.get("schema") == SCHEMA:
+    if metadata.get("schema") in (SCHEMA, BOXES_SCHEMA):
         if described is not None:
             raise BadRequest(f"{MODEL} describes itself: leave out {OPTIONS}")
-        return check_import.read(folder / MODEL, Options(Pixels()), classes.activation)
-    described = described or Described()
-    given = described.classes
-    if given is None:
-        given = _own_classes(metadata) or classes.names
-    options = described.options(classes.meant(given))
+        options = Options(Pixels())
+    else:
+        described = described or Described()
+        given = described.classes
+        if given is None:
+            given = _own_classes(metadata) or classes.names
+        options = described.options(classes.meant(given))
     parts = check_import.read(folder / MODEL, options, classes.activation)
-    if parts.is_detector:
-        raise BadModel(
-            f"{MODEL} is a detector, and the labels of the project are classes: write a classifier"
-        )
+    if not classes.activation and not parts.is_detector:
+        raise BadModel(f"{MODEL} predicts no boxes: write a detector")
     return parts
 
 
@@ -185,10 +196,14 @@ def _own_classes(metadata: Mapping[str, str]) -> tuple[str, ...]:
     return ()
 
 
-def read_metrics(folder: Path) -> tuple[dict[str, float], ...]:
+def read_metrics(folder: Path, *, growing: bool = False) -> tuple[dict[str, float], ...]:
     """Return the metrics of each epoch from ``metrics.csv``; empty if there is no such file.
 
     The first row names the columns. A column ``epoch`` is left out, because the order of the rows says it.
+
+    Args:
+        folder: where the program writes the file.
+        growing: whether the program still writes. A line without an end is then left out.
 
     Raises:
         BadRequest: the file is too long, or a value is no number.
@@ -196,8 +211,11 @@ def read_metrics(folder: Path) -> tuple[dict[str, float], ...]:
     path = folder / METRICS
     if not stat.S_ISREG(_mode(path)):
         return ()
+    text = _text(path)
+    if growing:
+        text = text[: text.rfind("\n") + 1]
     try:
-        header, *rows = list(csv.reader(io.StringIO(_text(path)), skipinitialspace=True)) or [[]]
+        header, *rows = list(csv.reader(io.StringIO(text), skipinitialspace=True)) or [[]]
     except csv.Error as error:
         raise BadRequest(f"{METRICS} cannot be read: {error}") from error
     if len(rows) > _MOST_EPOCHS or len(header) > _MOST_METRICS:

@@ -45,6 +45,21 @@ class Linear:
         return logits
 
 
+def activation_at(model: onnx.ModelProto, output: str) -> str:
+    """Return the activation that ends a classifier, of its logits' probabilities; empty if it gives logits.
+
+    Args:
+        model: the graph.
+        output: name of the tensor with logits or probabilities.
+    """
+    made = onnx_graph.made_by(model.graph)
+    node = made.get(output)
+    while node is not None and node.op_type in (*_PASS_THROUGH, *_QUANTISERS, "Clip"):
+        node = made.get(node.input[0])
+    ends = "" if node is None else node.op_type
+    return next((activation for activation, operators in _LAST.items() if ends in operators), "")
+
+
 def last_linear(model: onnx.ModelProto, output: str, activation: str = SOFTMAX) -> Linear:
     """Return the linear layer that computes a classifier's output.
 

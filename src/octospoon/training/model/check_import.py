@@ -14,7 +14,7 @@ from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.domain.errors import BadModel, BadRequest
 from octospoon.domain.model_spec import BOXES_SCHEMA, EMBEDDING, SCHEMA, SOFTMAX
 from octospoon.training.graph import batching
-from octospoon.training.model import model_file, wrap_detector, wrap_onnx
+from octospoon.training.model import detector_file, model_file, wrap_detector, wrap_onnx
 from octospoon.training.model.measure import seconds_per_image
 from octospoon.training.model.wrap_detector import DetectorOptions
 
@@ -71,6 +71,7 @@ class Parts:
         bias: float32 [C], None without a head.
         recognised: facts recognised in an imported file, one line each, for people.
         activation: of the head.
+        detector: the heads of a detector that octospoon trained; None if it is one graph.
     """
 
     backbone: bytes
@@ -80,6 +81,7 @@ class Parts:
     bias: npt.NDArray[np.float32] | None = None
     recognised: tuple[str, ...] = ()
     activation: str = SOFTMAX
+    detector: bytes | None = None
 
     @property
     def is_detector(self) -> bool:
@@ -104,16 +106,17 @@ class Imported:
     recognised: tuple[str, ...] = field(default=(), compare=False)
 
 
-def read(path: Path, options: Options, activation: str = SOFTMAX) -> Parts:
+def read(path: Path, options: Options, activation: str | None = None) -> Parts:
     """Read the parts of a model file: one that octospoon made, or another that can be wrapped.
 
     Args:
         path: of the file.
         options: what the file does not say.
-        activation: of the project's heads, one of `octospoon.domain.model_spec.ACTIVATIONS`.
+        activation: of the project's heads, one of `octospoon.domain.model_spec.ACTIVATIONS`; empty if the
+            project's labels are boxes, and None for a model of any kind.
 
     Raises:
-        BadRequest: the options do not fit the file.
+        BadRequest: the options do not fit the file, or the file predicts another kind of label.
         BadModel: the file cannot be used; the message says why.
     """
     try:
@@ -121,7 +124,23 @@ def read(path: Path, options: Options, activation: str = SOFTMAX) -> Parts:
     except Exception as error:  # protobuf's and the file system's own types
         raise BadModel(f"{path} cannot be read as ONNX: {error}") from error
     if any(prop.key == "schema" and prop.value in (SCHEMA, BOXES_SCHEMA) for prop in proto.metadata_props):
-        return _own(path, proto, options, activation)
+        parts = _own(path, proto, options, activation)
+    else:
+        parts = _of_others(proto, options, activation)
+    if parts.is_detector and activation:
+        raise BadRequest(
+            "the model is a detector, and the labels of the project are classes: it fits TaskType=detection"
+        )
+    if parts.weights is not None and activation == "":
+        raise BadRequest(
+            "the model is a classifier, and the labels of the project are boxes: TaskType=detection needs a "
+            "detector"
+        )
+    return parts
+
+
+def _of_others(proto: onnx.ModelProto, options: Options, activation: str | None) -> Parts:
+    """Read a file that octospoon did not make."""
     if options.classes or not options.output:
         # with an output and no classes, the features of a detector are wanted as a backbone
         of_detector = (options.classes, options.output, options.pool, options.first_label, options.overlap)
@@ -129,12 +148,18 @@ def read(path: Path, options: Options, activation: str = SOFTMAX) -> Parts:
         if detector is not None:
             resize = options.resize or detector.resize
             return Parts(detector.file, resize, detector.classes, recognised=detector.recognised)
+    if activation == "" and options.classes:
+        outputs = ", ".join(value.name for value in proto.graph.output)
+        raise BadModel(
+            f"the model's outputs are {outputs}, which are none of a detector, and the labels of the project "
+            "are boxes"
+        )
     if options.first_label is not None or options.overlap is not None:
         raise BadRequest("the model is no detector: leave out --first-label and --overlap")
     return _import_plain(proto, options, options.output, activation)
 
 
-def _own(path: Path, proto: onnx.ModelProto, options: Options, activation: str) -> Parts:
+def _own(path: Path, proto: onnx.ModelProto, options: Options, activation: str | None) -> Parts:
     if options != Options(wrap_onnx.Pixels()):
         raise BadRequest("the file describes itself: give it no options that do")
     data, spec = path.read_bytes(), OnnxScorer(path).spec
@@ -142,18 +167,17 @@ def _own(path: Path, proto: onnx.ModelProto, options: Options, activation: str) 
         backbone = model_file.extract_backbone(data)
     except BadModel:  # changed by another program: the embedding is used, the head cannot be recognised
         return _import_plain(proto, replace(options, resize=spec.resize), EMBEDDING, activation)
-    if not spec.has_head or spec.boxes:
-        return Parts(backbone, spec.resize, spec.classes)
-    if spec.activation != activation:
-        raise BadRequest(
-            f"the model ends in {spec.activation}, and the labels of the project need {activation}: it was "
-            "made for another TaskType"
-        )
-    return Parts(backbone, spec.resize, spec.classes, *model_file.extract_head(data), activation=activation)
+    if spec.boxes:
+        return Parts(backbone, spec.resize, spec.classes, detector=detector_file.heads_of(data))
+    if not spec.has_head:
+        return Parts(backbone, spec.resize)
+    wrap_onnx.check_activation(spec.activation, activation)
+    head = model_file.extract_head(data)
+    return Parts(backbone, spec.resize, spec.classes, *head, activation=spec.activation)
 
 
-def _import_plain(proto: onnx.ModelProto, options: Options, output: str, activation: str) -> Parts:
-    backbone, layer, recognised = wrap_onnx.wrap(
+def _import_plain(proto: onnx.ModelProto, options: Options, output: str, activation: str | None) -> Parts:
+    wrapped = wrap_onnx.wrap(
         proto,
         options.pixels,
         output,
@@ -161,15 +185,17 @@ def _import_plain(proto: onnx.ModelProto, options: Options, output: str, activat
         pool=options.pool,
         activation=activation,
     )
-    resize = options.resize or RESIZE
+    resize, layer, recognised = options.resize or RESIZE, wrapped.layer, wrapped.recognised
     if layer is None:
-        return Parts(backbone, resize, recognised=recognised)
+        return Parts(wrapped.backbone, resize, recognised=recognised)
     if layer.weights.shape[1] != len(options.classes):
         raise BadRequest(
             f"the model tells {layer.weights.shape[1]} classes apart, --classes names {len(options.classes)}"
         )
-    recognised += (f"classes: {', '.join(options.classes)}, from its last linear layer",)
-    return Parts(backbone, resize, options.classes, layer.weights, layer.bias, recognised, activation)
+    kind = f"from its last linear layer, by a {wrapped.activation}"
+    recognised += (f"classes: {', '.join(options.classes)}, {kind}",)
+    head = (layer.weights, layer.bias)
+    return Parts(wrapped.backbone, resize, options.classes, *head, recognised, wrapped.activation)
 
 
 def fitted(parts: Parts, classes: Sequence[str]) -> Imported:
@@ -177,27 +203,38 @@ def fitted(parts: Parts, classes: Sequence[str]) -> Imported:
 
     Args:
         parts: the parts of the model.
-        classes: the project's class names; the columns of the head are put into their order. A detector
-            keeps its own classes.
+        classes: the project's class names; the predictions are put into their order.
 
     Raises:
         BadRequest: the model's classes are not those of the project.
     """
-    if parts.is_detector:
-        spec = model_file.detector_spec(parts.backbone, parts.resize, parts.classes)
-        return Imported(model_file.assemble(parts.backbone, None, spec), None, spec, parts.recognised)
-    spec = model_file.backbone_spec(parts.backbone, parts.resize)
-    if parts.weights is None or parts.bias is None:
+    if not parts.classes:
+        spec = model_file.backbone_spec(parts.backbone, parts.resize)
         return Imported(model_file.assemble(parts.backbone, None, spec), None, spec, parts.recognised)
     if set(parts.classes) != set(classes) or len(set(parts.classes)) != len(parts.classes):
+        hint = "Without classes it is imported as a backbone, for which a head is trained"
         raise BadRequest(
             f"the model's classes are {', '.join(parts.classes)}, the project's {', '.join(classes)}: they "
-            "must be the same. Without classes it is imported as a backbone, for which a head is trained"
+            f"must be the same{'' if parts.is_detector else f'. {hint}'}"
         )
     order = [parts.classes.index(name) for name in classes]
+    if parts.weights is None or parts.bias is None:
+        return _detector(parts, tuple(classes), order)
+    spec = model_file.backbone_spec(parts.backbone, parts.resize)
     spec = replace(spec, classes=tuple(classes), activation=parts.activation)
     head = model_file.head_file(parts.weights[:, order], parts.bias[order], spec)
     return Imported(model_file.assemble(parts.backbone, head, spec), head, spec, parts.recognised)
+
+
+def _detector(parts: Parts, classes: tuple[str, ...], order: list[int]) -> Imported:
+    """Assemble a detector with its classes in another order; it has no head of its own."""
+    backbone, heads = parts.backbone, parts.detector
+    if heads is None:
+        backbone = detector_file.in_order(backbone, order, heads=False)
+    else:
+        heads = detector_file.in_order(heads, order, heads=True)
+    spec = model_file.detector_spec(backbone, parts.resize, classes, heads)
+    return Imported(model_file.assemble(backbone, heads, spec), None, spec, parts.recognised)
 
 
 def check(imported: Imported, image: bytes, rules: Rules) -> tuple[Prediction, float]:

@@ -52,21 +52,24 @@ def backbone_spec(backbone: bytes, resize: str) -> ModelSpec:
     return spec
 
 
-def detector_spec(detector: bytes, resize: str, classes: tuple[str, ...]) -> ModelSpec:
+def detector_spec(
+    detector: bytes, resize: str, classes: tuple[str, ...], heads: bytes | None = None
+) -> ModelSpec:
     """Return the description of a graph that predicts boxes, as version 0, with the sizes from the graph.
 
-    Such a graph is its own backbone: `assemble` makes a model of it without a head.
+    A graph from elsewhere is its own backbone: `assemble` makes a model of it without a head.
 
     Args:
-        detector: an ONNX file with the outputs EMBEDDING, BOXES and SCORES.
+        detector: an ONNX file with the output EMBEDDING, and with BOXES and SCORES unless `heads` has them.
         resize: the resize rule.
         classes: C class names, in the order of the scores.
+        heads: an ONNX file with the outputs BOXES and SCORES; None without any.
 
     Raises:
         BadModel: the outputs are not those of the contract, or do not fit the classes.
     """
     spec = backbone_spec(detector, resize)
-    shapes = {value.name: _shape(value) for value in onnx.load_from_string(detector).graph.output}
+    shapes = {value.name: _shape(value) for value in onnx.load_from_string(heads or detector).graph.output}
     boxes, scores = shapes.get(BOXES, []), shapes.get(SCORES, [])
     if boxes[1:] != [*boxes[1:2], 4] or scores[1:] != [*boxes[1:2], len(classes)]:
         raise BadModel(

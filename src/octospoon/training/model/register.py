@@ -21,7 +21,8 @@ def register(registry: Registry, folder: Path, source: str, above: int = -1) -> 
 
     Args:
         registry: the model registry.
-        folder: contains ``model.onnx`` and ``head.onnx`` of version 0, and nothing else.
+        folder: contains ``model.onnx`` and, unless it is a detector, ``head.onnx`` of version 0, and nothing
+            else.
         source: origin of the model, for people.
         above: the highest version that the deployment ever had.
 
@@ -35,8 +36,7 @@ def register(registry: Registry, folder: Path, source: str, above: int = -1) -> 
     job = f"import-{model_file.sha256((folder / 'model.onnx').read_bytes())[:16]}"
     reason = {"octospoon.reason": f"imported from {source}"}
     run = registry.begin(job, reason, lambda least: max(least, above + 1))
-    for name in FILES:
-        path = folder / name
+    for path in folder.iterdir():
         path.write_bytes(model_file.renumbered(path.read_bytes(), run.version))
     params = {
         "version": str(run.version),

@@ -15,7 +15,7 @@ from octospoon.domain.evaluation.activation import activated
 from octospoon.domain.model_spec import EMBEDDING, SOFTMAX
 from octospoon.training.graph import batching, onnx_graph, pooling
 from octospoon.training.graph.constants import Constants
-from octospoon.training.graph.last_linear import Linear, last_linear
+from octospoon.training.graph.last_linear import Linear, activation_at, last_linear
 from octospoon.training.graph.onnx_graph import THEIRS
 from octospoon.training.graph.preprocessing import Image, Pixels, put_pixels_first
 from octospoon.training.graph.probabilities import Answers, are_probabilities, named_as_answers
@@ -34,11 +34,13 @@ class Wrapped(NamedTuple):
     Attributes:
         backbone: an ONNX file that keeps the model contract.
         layer: the model's own last layer; None unless a head is wanted.
+        activation: of that layer, one of `octospoon.domain.model_spec.ACTIVATIONS`.
         recognised: facts recognised in the file, one line each, for people.
     """
 
     backbone: bytes
     layer: Linear | None
+    activation: str
     recognised: tuple[str, ...]
 
 
@@ -49,7 +51,7 @@ def wrap(
     *,
     head: bool,
     pool: str = "",
-    activation: str = SOFTMAX,
+    activation: str | None = None,
 ) -> Wrapped:
     """Return a backbone that keeps the model contract, and the model's own last layer if a head is wanted.
 
@@ -59,7 +61,8 @@ def wrap(
         output: name of the tensor with the embedding, or with the classes if `head`; empty for the only one.
         head: True if the output is that of a classifier. Its last linear layer becomes the head.
         pool: how feature maps or tokens become an embedding, one of `POOLS`; empty to read it from the graph.
-        activation: of a classifier, one of `octospoon.domain.model_spec.ACTIVATIONS`.
+        activation: that a classifier must have, one of `octospoon.domain.model_spec.ACTIVATIONS`; None for
+            the one that ends the graph, which is a softmax for logits.
 
     Raises:
         BadRequest: the options do not fit the model, or an option is missing.
@@ -71,14 +74,31 @@ def wrap(
     tensor = THEIRS + name
     if tensor in Constants(theirs):
         raise BadRequest(f"the tensor {name!r} is the same for every image: name another with --output")
-    layer = last_linear(theirs, tensor, activation) if head else None
+    ends = activation_at(theirs, tensor) if head else ""
+    check_activation(ends, activation)
+    ends = activation or ends or SOFTMAX
+    layer = last_linear(theirs, tensor, ends) if head else None
     whole, embeddings, lines = _embedding(theirs, tensor, image, layer, pool, named=bool(output))
     if layer is not None:
         expected = pooling.values_of(theirs, tensor, _images(image)[: max(1, image.batch)])
-        _check_head(expected, embeddings, layer, activation)
+        _check_head(expected, embeddings, layer, ends)
     size = f"input {image.name!r}: {image.layout}, {pixels.channels}, {image.height}x{image.width}"
     told = tuple(line for line in (size, *lines, *notes) if line)
-    return Wrapped(_file(whole, embeddings.shape[1]), layer, told)
+    return Wrapped(_file(whole, embeddings.shape[1]), layer, ends, told)
+
+
+def check_activation(ends: str, wanted: str | None) -> None:
+    """Raise BadRequest if a classifier ends in another activation than that of the project's labels.
+
+    Args:
+        ends: the activation of the classifier; empty if it gives logits, which suit any.
+        wanted: the activation of the project; None for any.
+    """
+    if ends and wanted and ends != wanted:
+        raise BadRequest(
+            f"the model ends in {ends}, and the labels of the project need {wanted}: it was made for another "
+            "TaskType"
+        )
 
 
 def _images(image: Image) -> npt.NDArray[np.uint8]:

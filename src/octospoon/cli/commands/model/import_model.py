@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -44,6 +44,21 @@ Overlap = Annotated[
         show_default=False,
     ),
 ]
+Activation = Annotated[
+    Literal["softmax", "sigmoid"] | None,
+    typer.Option(
+        help="Of a classifier that gives logits: softmax for one class per image, sigmoid for several "
+        "(default: softmax). Only with --to; a deployment knows it.",
+        show_default=False,
+    ),
+]
+NewBackbone = Annotated[
+    bool,
+    typer.Option(
+        "--new-backbone",
+        help="Serve a classifier or detector although the images must then be scored again.",
+    ),
+]
 TriedImage = Annotated[
     Path | None, typer.Option(help="Image to try the model on (default: a generated image).")
 ]
@@ -74,7 +89,9 @@ def import_model(
     pool: onnx.Pool = None,
     first_label: FirstLabel = None,
     overlap: Overlap = None,
+    activation: Activation = None,
     image: TriedImage = None,
+    new_backbone: NewBackbone = False,
     to: To = None,
     stack: Stack = None,
 ) -> None:
@@ -82,7 +99,7 @@ def import_model(
 
     Use it to begin with a backbone or classifier of your own. Where there are images already, `octospoon
     backbone use` changes the backbone. With --to it writes a file that `octospoon init-model --file` takes.
-    A detector is only written with --to.
+    A detector goes into service where the labels are boxes (TaskType=detection), with the same classes.
     """
     from octospoon.cli.deploy.class_names import checked_names
     from octospoon.cli.extras import require
@@ -91,22 +108,23 @@ def import_model(
     names = checked_names(classes, "--classes") if classes else ()
     options = onnx.OnnxOptions(size, resize, white, mean, std, channels, layout, output, pool).read(names)
     options = replace(options, first_label=first_label, overlap=overlap)
-    print_lines(
-        _imported(file, options, image, stack) if to is None else _written(file, options, image, to, stack)
-    )
+    if to is None:
+        if activation is not None:
+            raise BadRequest("--activation goes with --to: a deployment knows its own")
+        print_lines(_imported(file, options, image, stack, new_backbone=new_backbone))
+        return
+    if stack or new_backbone:
+        raise BadRequest("--to writes a file and asks no deployment: leave out --stack and --new-backbone")
+    from octospoon.cli.operations.import_model import write_model
+
+    print_lines(write_model(file, to, options, image, activation))
 
 
-def _imported(file: Path, options: Options, image: Path | None, stack: str | None) -> list[str]:
+def _imported(
+    file: Path, options: Options, image: Path | None, stack: str | None, *, new_backbone: bool
+) -> list[str]:
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.operations.import_model import import_model as operation
 
-    done = operation(find_deployment(stack), file, options, image)
+    done = operation(find_deployment(stack), file, options, image, new_backbone=new_backbone)
     return [*done.model.recognised, done.summary()]
-
-
-def _written(file: Path, options: Options, image: Path | None, to: Path, stack: str | None) -> list[str]:
-    from octospoon.cli.operations.import_model import write_model
-
-    if stack:
-        raise BadRequest("--to writes a file and asks no deployment: leave out --stack")
-    return write_model(file, to, options, image)
