@@ -23,9 +23,10 @@ from octospoon.cli.main import main
 from octospoon.cli.operations import import_model as model_import
 from octospoon.cli.operations.first_model import init_model
 from octospoon.cli.operations.rollback import rollback
-from octospoon.domain.errors import BadRequest, Conflict, NotConfigured, OtherBackbone
+from octospoon.domain.errors import BadModel, BadRequest, Conflict, NotConfigured, OtherBackbone
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.training.job.run import Outcome, run
 from octospoon.training.model.check_import import Options
@@ -296,7 +297,7 @@ def test_a_file_that_is_there_is_not_written_over(made, backbone, tmp_path, caps
     assert not (tmp_path / "out.onnx").exists()
 
 
-def test_a_deployment_takes_no_detector(made, tmp_path):
+def test_a_detector_is_refused_where_labels_are_classes(made, tmp_path):
     before = made.champions.current
     onnx.save(columns(), tmp_path / "detector.onnx")
     (tmp_path / "ours.onnx").write_bytes(red_detector(32, 32, "letterbox"))
@@ -305,10 +306,98 @@ def test_a_deployment_takes_no_detector(made, tmp_path):
         ("detector.onnx", Options(Pixels(), classes=DETECTED)),
         ("ours.onnx", Options(Pixels())),
     ):
-        with pytest.raises(BadRequest, match=r"the file is a detector.*--to OUT\.onnx"):
+        with pytest.raises(BadRequest, match=r"is a detector, and the labels .* it fits TaskType=detection"):
             model_import.import_model(deployment(made), tmp_path / name, options, None)
 
     assert made.champions.current == before
+
+
+def of_boxes(made: World) -> SimpleNamespace:
+    return deployment(made, ClassHistory(DETECTED), DETECTION)
+
+
+@pytest.fixture(name="detector")
+def exported_detector(tmp_path) -> Path:
+    onnx.save(columns(), tmp_path / "detector.onnx")
+    return tmp_path / "detector.onnx"
+
+
+def test_a_detector_becomes_a_version_with_the_classes_in_order(made, detector):
+    turned = tuple(reversed(DETECTED))
+
+    result = model_import.import_model(of_boxes(made), detector, Options(Pixels(), classes=turned), None)
+
+    file = made.champions.files[result.pointer.sha256]
+    spec = read_spec(file)
+    assert (result.pointer.version, result.pointer.classes, result.pointer.head_key) == (1, DETECTED, "")
+    assert (spec.version, spec.classes, spec.boxes) == (1, DETECTED, 100)
+    assert made.registry.logged[1] == {"model.onnx": file}
+    assert made.registry.params["classes"] == ", ".join(DETECTED)
+    assert "boxes with a score from 0.3 on" in result.summary()
+    assert rollback(of_boxes(made), 0).backbone == spec.backbone
+    again = model_import.import_model(of_boxes(made), detector, Options(Pixels(), classes=turned), None)
+    assert again.pointer == result.pointer
+
+
+def test_wrong_detectors_and_classifiers_change_nothing(made, detector, classifier):
+    before = made.champions.current
+    for file, options, message in (
+        (
+            detector,
+            Options(Pixels(), classes=("cat", "dog", "cow")),
+            "classes are cat, dog, cow, the project's",
+        ),
+        (detector, Options(Pixels(), classes=("cat", "dog")), "is no form of a detector of 2 classes"),
+        (classifier, HEADED, "none of a detector, and the labels of the project are boxes"),
+    ):
+        with pytest.raises((BadRequest, BadModel), match=message):
+            model_import.import_model(of_boxes(made), file, options, None)
+    assert made.champions.current == before
+    assert not made.registry.runs
+
+
+def test_a_detector_beside_images_needs_an_explicit_request(made, detector):
+    made.drop(0)
+    before, options = made.champions.current, Options(Pixels(), classes=DETECTED)
+    with pytest.raises(OtherBackbone, match=r"add --new-backbone .* `octospoon rescore --full`"):
+        model_import.import_model(of_boxes(made), detector, options, None)
+    assert made.champions.current == before
+
+    result = model_import.import_model(of_boxes(made), detector, options, None, new_backbone=True)
+
+    assert made.champions.current.version == result.pointer.version == 1
+    assert made.champions.current.previous.backbone == before.backbone
+    assert 0 not in made.champions.versions, "version 0 is not replaced"
+
+
+def test_a_backbone_alone_is_no_new_model(made, backbone):
+    with pytest.raises(BadRequest, match=r"`octospoon backbone use FILE\.onnx`"):
+        model_import.import_model(deployment(made), backbone, OPTIONS, None, new_backbone=True)
+
+
+def test_activation_of_a_written_classifier_is_that_of_its_end(tmp_path, capsys):
+    for name, softmax, given, expected in (
+        ("softmax", True, [], "softmax"),
+        ("logits", False, [], "softmax"),
+        ("several", False, ["--activation", "sigmoid"], "sigmoid"),
+    ):
+        file, out = tmp_path / f"{name}.onnx", tmp_path / f"{name}-out.onnx"
+        onnx.save(network(classes=3, softmax=softmax), file)
+        assert main(["model", "import", str(file), "--classes", "a,b,c", "--to", str(out), *given]) == 0
+        assert f"from its last linear layer, by a {expected}" in capsys.readouterr().out
+        assert read_spec(out.read_bytes()).activation == expected
+    model = network(classes=3, softmax=False)
+    model.graph.node.append(onnx.helper.make_node("Sigmoid", ["logits"], ["chances"]))
+    model.graph.output[0].name = "chances"
+    onnx.save(model, tmp_path / "chances.onnx")
+    to = ["--classes", "a,b,c", "--to", str(tmp_path / "chances-out.onnx")]
+    assert main(["model", "import", str(tmp_path / "chances.onnx"), *to]) == 0
+    assert read_spec((tmp_path / "chances-out.onnx").read_bytes()).activation == "sigmoid"
+    other = ["--classes", "a,b,c", "--to", str(tmp_path / "no.onnx"), "--activation", "softmax"]
+    assert main(["model", "import", str(tmp_path / "chances.onnx"), *other]) == 1
+    assert "ends in sigmoid" in capsys.readouterr().err
+    assert main(["model", "import", str(tmp_path / "chances.onnx"), "--activation", "sigmoid"]) == 1
+    assert "--activation goes with --to" in capsys.readouterr().err
 
 
 def test_features_of_a_detector_may_become_a_backbone(made, tmp_path):
