@@ -14,25 +14,31 @@ import onnx
 import pytest
 from fakes.images import FakeImages
 from fakes.models import FakeChampions, FakeTrainingRecords
+from fakes.pool import Row
 from onnx import TensorProto, helper, numpy_helper
-from unit.training.command_world import shell
+from unit.training.command_world import shell, with_program
 from unit.training.detectors import CLASSES, red_detector, with_rectangle
 from unit.training.exported_detectors import BOXES, Network, columns
 from unit.training.networks import network
+from unit.training.stack import JOB, World
 from unit.training.strided import strided
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.domain.errors import TrainerFailed
 from octospoon.domain.evaluation.training_record import TrainingRecord, image_numbers
-from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.domain.labelling.consensus import Consensus
+from octospoon.domain.labelling.tasks import Annotation, LabelledImage, Pick
 from octospoon.domain.model_spec import HEAD_PREFIX, ChampionPointer
+from octospoon.domain.pool.images import Prediction, State
 from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.label import Box, Boxes
 from octospoon.training.command.champion import InService
 from octospoon.training.command.command_line import CommandLine
 from octospoon.training.command.trainer import CommandTrainer
 from octospoon.training.data.dataset import Dataset
+from octospoon.training.job.run import Outcome, run
 from octospoon.training.model import check_import, model_file
+from octospoon.training.model.optimize import cold_start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -338,3 +344,56 @@ def test_options_of_a_detector_are_those_of_the_import(task: Task, tmp_path: Pat
     assert model_file.read_spec(made.model).resize == "squash"
     with pytest.raises(TrainerFailed, match="leave out --first-label"):
         task.trained(described(file, '{"first_label": 1}'))
+
+
+def labelled_world(task: Task) -> World:
+    """Return a project whose labels are boxes, with the images of the task, before its first detector."""
+    made = World()
+    made.ports = replace(made.ports, task_type=DETECTION, classes=CLASSES)
+    for number, image in enumerate(task.data.images):
+        data, etag = task.store.objects[image.key]
+        made.images.objects[image.key] = (data, etag)
+        row = Row(
+            etag,
+            "1",
+            State.EXPORTED,
+            Prediction(0, task.spec.backbone, np.zeros(task.spec.dim, np.float16), None),
+        )
+        row.round_number, row.pick = 1, Pick(image.key, etag, image.audit, "margin", None, 0, None)
+        made.pool.table[image.key] = row
+        made.labels.upsert(
+            Annotation(image.key, etag, image.key, number, "2025-01-01T00:00:00Z", "1", image.label)
+        )
+        made.resolve(image.key, Consensus(image.label, 1.0, 1))
+    made.serve(cold_start(task.backbone, "squash"))
+    return made
+
+
+def test_detector_of_a_program_goes_into_service(task: Task, red: Path, tmp_path: Path):
+    made = labelled_world(task)
+
+    assert run(JOB, with_program(made, shell(COPY.format(file=red)))) is Outcome.PROMOTED
+
+    pointer = made.champions.current
+    assert pointer is not None
+    assert (pointer.version, pointer.classes, pointer.head_key) == (1, CLASSES, "")
+    assert pointer.backbone == model_file.read_spec(red.read_bytes()).backbone
+    assert made.registry.metrics["audit_ap50"] == pytest.approx(1.0)
+    assert "`octospoon rescore --full`" in made.control.state().reason
+    embedded = {row.prediction.backbone for row in made.pool.table.values()}
+    assert embedded == {pointer.backbone}, "the labelled images have embeddings of the new model"
+    assert {len(row.prediction.embedding) for row in made.pool.table.values()} == {3}
+
+    made.launch("train-000002")
+    onnx.save(exported(), tmp_path / "worse.onnx")
+    assert (
+        run("train-000002", with_program(made, shell(COPY.format(file=tmp_path / "worse.onnx"))))
+        is Outcome.REFUSED
+    )
+    assert "worse than the model in service" in made.control.state().reason
+    assert made.champions.current == pointer
+
+    made.launch("train-000003")
+    with pytest.raises(TrainerFailed, match="exit code 4"):
+        run("train-000003", with_program(made, shell("exit 4")))
+    assert made.champions.current == pointer

@@ -97,6 +97,9 @@ class EvaluateChallenger:
 
     def _of_detector(self, trained: TrainedModel, dataset: Dataset, challenger: Scorer) -> Evaluated:
         """Evaluate a model that predicts boxes, so that the audit images are read."""
+        new_backbone = challenger.spec.backbone != self.champion.scorer.spec.backbone
+        if new_backbone:
+            trained, dataset = self._embedded_again(trained, dataset, challenger)
         ports, audit = self.ports, dataset.part(audit=True)
         ask = JudgeDetector(ports.images, ports.task_type, ports.class_history(), ports.rules)
         judged, read = ask(challenger, len(trained.model), self.champion, audit)
@@ -105,6 +108,7 @@ class EvaluateChallenger:
         rest = dataset.only({image.key for image in dataset.images} - lost)
         dropped = Counter(dataset.dropped) + Counter({_LOST: len(lost)})
         rest = replace(rest, dropped=dict(dropped), unknown=dataset.unknown)
+        judged = self._with_advice(judged) if new_backbone else judged
         return Evaluated(judged, rest, replace(trained, held_out=trained.held_out[kept]), {})
 
     def _of_new_backbone(
@@ -112,15 +116,8 @@ class EvaluateChallenger:
     ) -> Evaluated:
         """Evaluate a model whose backbone is not the one in service, so that the images are read again."""
         ports, backbone = self.ports, model_file.extract_backbone(trained.model)
-        # no rows are passed, so every image is read and embedded by the new backbone
-        embedded_again = gather(dataset.images, ports.classes, ports.task_type, {}, ports.images, challenger)
-        dropped = Counter(dataset.dropped) + Counter(embedded_again.dropped)
-        new = replace(embedded_again, dropped=dict(dropped), unknown=dataset.unknown)
-        # images that could not be read again are removed from the data of both models
-        keys = {image.key for image in new.images}
-        old = dataset.only(keys)
-        kept = np.array([image.key in keys for image in dataset.images], bool)
-        trained = replace(trained, held_out=trained.held_out[kept])
+        trained, new = self._embedded_again(trained, dataset, challenger)
+        old = dataset.only({image.key for image in new.images})
         uploads = Uploads(
             ports.pool,
             challenger.spec.backbone,
@@ -130,12 +127,32 @@ class EvaluateChallenger:
             embedded(ports.images, challenger),
         )
         bare = ports.open_model(self._file("backbone", cold_start(backbone, challenger.spec.resize)))
-        judged = self._judged(trained, challenger, head, bare, uploads, old)
-        if judged.decision.promote:
-            advice = _RESCORE if ports.candidate is None else _REQUESTED
-            decision = replace(judged.decision, reasons=(*judged.decision.reasons, advice))
-            judged = replace(judged, decision=decision)
+        judged = self._with_advice(self._judged(trained, challenger, head, bare, uploads, old))
         return Evaluated(judged, new, trained, {"uploads_read_again": float(uploads.drawn)})
+
+    def _embedded_again(
+        self, trained: TrainedModel, dataset: Dataset, challenger: Scorer
+    ) -> tuple[TrainedModel, Dataset]:
+        """Return the labelled images with embeddings of a new backbone, and the model for their rows.
+
+        Images that cannot be read again are left out.
+        """
+        ports = self.ports
+        # no rows are passed, so every image is read and embedded by the new backbone
+        new = gather(dataset.images, ports.classes, ports.task_type, {}, ports.images, challenger)
+        dropped = Counter(dataset.dropped) + Counter(new.dropped)
+        new = replace(new, dropped=dict(dropped), unknown=dataset.unknown)
+        keys = {image.key for image in new.images}
+        kept = np.array([image.key in keys for image in dataset.images], bool)
+        return replace(trained, held_out=trained.held_out[kept]), new
+
+    def _with_advice(self, judged: Judged) -> Judged:
+        """Say what follows the promotion of a new backbone."""
+        if not judged.decision.promote:
+            return judged
+        advice = _RESCORE if self.ports.candidate is None else _REQUESTED
+        decision = replace(judged.decision, reasons=(*judged.decision.reasons, advice))
+        return replace(judged, decision=decision)
 
     def _judged(
         self,
