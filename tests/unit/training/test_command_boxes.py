@@ -39,6 +39,7 @@ from octospoon.training.data.dataset import Dataset
 from octospoon.training.job.run import Outcome, run
 from octospoon.training.model import check_import, model_file
 from octospoon.training.model.optimize import cold_start
+from octospoon.training.model.wrap_onnx import Pixels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,7 +186,7 @@ def test_classes_in_another_order_are_put_into_ours(task: Task, red: Path, tmp_p
     assert model_file.read_spec(made.model).classes == CLASSES
     shown = scores(made.model, tmp_path, task)
     assert shown == pytest.approx([0.3, 0.9], abs=1e-5), "the first column was that of the second class"
-    again = check_import.read(path, check_import.Options(check_import.wrap_onnx.Pixels()), "")
+    again = check_import.read(path, check_import.Options(Pixels()), "")
     assert check_import.fitted(again, again.classes).spec.classes == turned.classes
 
 
@@ -205,7 +206,7 @@ def test_detector_with_heads_of_ours_is_taken_apart(task: Task, tmp_path: Path):
     path = tmp_path / "heads.onnx"
     path.write_bytes(model)
 
-    parts = check_import.read(path, check_import.Options(check_import.wrap_onnx.Pixels()), "")
+    parts = check_import.read(path, check_import.Options(Pixels()), "")
     same, turned = (check_import.fitted(parts, names) for names in (parts.classes, CLASSES))
 
     assert parts.backbone == task.backbone
@@ -351,8 +352,8 @@ def labelled_world(task: Task) -> World:
     made = World()
     made.ports = replace(made.ports, task_type=DETECTION, classes=CLASSES)
     for number, image in enumerate(task.data.images):
-        data, etag = task.store.objects[image.key]
-        made.images.objects[image.key] = (data, etag)
+        etag = image.etag
+        made.images.objects[image.key] = task.store.objects[image.key]
         row = Row(
             etag,
             "1",
