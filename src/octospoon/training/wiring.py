@@ -47,8 +47,7 @@ def training_ports(job_id: str) -> TrainingPorts:
     Raises:
         NotConfigured: a setting is missing or wrong. If it is the job's, the control item has it too.
     """
-    config = load(TrainerSettings)
-    control = Storage(config).control
+    control = Storage(config := load(TrainerSettings)).control
     try:
         settings = _settings(control.state(), job_id)
         storage = _storage(config, settings)

@@ -74,17 +74,22 @@ def wrap(
     tensor = THEIRS + name
     if tensor in Constants(theirs):
         raise BadRequest(f"the tensor {name!r} is the same for every image: name another with --output")
-    ends = activation_at(theirs, tensor) if head else ""
-    check_activation(ends, activation)
-    ends = activation or ends or SOFTMAX
+    ends = _activation(theirs, tensor, activation) if head else SOFTMAX
     layer = last_linear(theirs, tensor, ends) if head else None
     whole, embeddings, lines = _embedding(theirs, tensor, image, layer, pool, named=bool(output))
     if layer is not None:
         expected = pooling.values_of(theirs, tensor, _images(image)[: max(1, image.batch)])
         _check_head(expected, embeddings, layer, ends)
     size = f"input {image.name!r}: {image.layout}, {pixels.channels}, {image.height}x{image.width}"
-    told = tuple(line for line in (size, *lines, *notes) if line)
-    return Wrapped(_file(whole, embeddings.shape[1]), layer, ends, told)
+    told = (size, *lines, *notes)
+    return Wrapped(_file(whole, embeddings.shape[1]), layer, ends, tuple(filter(None, told)))
+
+
+def _activation(theirs: onnx.ModelProto, tensor: str, wanted: str | None) -> str:
+    """Return the activation of a classifier; raise BadRequest if it is not the wanted one."""
+    ends = activation_at(theirs, tensor)
+    check_activation(ends, wanted)
+    return wanted or ends or SOFTMAX
 
 
 def check_activation(ends: str, wanted: str | None) -> None:

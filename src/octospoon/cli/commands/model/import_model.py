@@ -109,22 +109,34 @@ def import_model(
     options = onnx.OnnxOptions(size, resize, white, mean, std, channels, layout, output, pool).read(names)
     options = replace(options, first_label=first_label, overlap=overlap)
     if to is None:
-        if activation is not None:
-            raise BadRequest("--activation goes with --to: a deployment knows its own")
-        print_lines(_imported(file, options, image, stack, new_backbone=new_backbone))
-        return
-    if stack or new_backbone:
-        raise BadRequest("--to writes a file and asks no deployment: leave out --stack and --new-backbone")
-    from octospoon.cli.operations.import_model import write_model
-
-    print_lines(write_model(file, to, options, image, activation))
+        print_lines(_imported(file, options, image, activation, stack, new_backbone=new_backbone))
+    else:
+        print_lines(_written(file, options, image, activation, to, deployed=bool(stack) or new_backbone))
 
 
 def _imported(
-    file: Path, options: Options, image: Path | None, stack: str | None, *, new_backbone: bool
+    file: Path,
+    options: Options,
+    image: Path | None,
+    activation: str | None,
+    stack: str | None,
+    *,
+    new_backbone: bool,
 ) -> list[str]:
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.operations.import_model import import_model as operation
 
+    if activation is not None:
+        raise BadRequest("--activation goes with --to: a deployment knows its own")
     done = operation(find_deployment(stack), file, options, image, new_backbone=new_backbone)
     return [*done.model.recognised, done.summary()]
+
+
+def _written(
+    file: Path, options: Options, image: Path | None, activation: str | None, to: Path, *, deployed: bool
+) -> list[str]:
+    from octospoon.cli.operations.import_model import write_model
+
+    if deployed:
+        raise BadRequest("--to writes a file and asks no deployment: leave out --stack and --new-backbone")
+    return write_model(file, to, options, image, activation)
