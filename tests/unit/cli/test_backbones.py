@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from octospoon.cli.main import main
 from octospoon.cli.operations import backbones
 from octospoon.cli.operations.first_model import begin_with, begin_with_backbone, init_model
 from octospoon.domain.errors import BadModel, BadRequest, Conflict, ServiceUnavailable
+from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.training.backbone import catalogue, efficientnet_lite
 from octospoon.training.backbone.catalogue import BACKBONES, Backbone, Weights
@@ -173,7 +174,7 @@ def test_the_two_parts_of_the_default_weigh_the_same(tmp_path: Path) -> None:
 def test_a_new_stack_begins_with_the_backbone_for_photos(index, monkeypatch) -> None:
     monkeypatch.setattr(catalogue, "PHOTOS", "tiny")
     lines: list[str] = []
-    first = FirstModel("", lines.append)
+    first = FirstModel("", lines.append, {})
     assert index.paths == [], "it is downloaded when it is asked for, which a running stack never does"
     assert read_spec(first()).dim == FEATURES
     assert lines == ["tiny: downloading tiny-network, 0.1 MB, licence Apache-2.0"]
@@ -184,16 +185,16 @@ def test_new_stack_without_network_says_so_and_uses_scattering(index, monkeypatc
     monkeypatch.setattr(catalogue, "PHOTOS", "tiny")
     index.files.clear()
     lines: list[str] = []
-    assert FirstModel("", lines.append)() == starter_model()
+    assert FirstModel("", lines.append, {})() == starter_model()
     assert len(lines) == 2
     assert "tiny cannot be downloaded (the package registry has no tiny-network" in lines[1]
     assert "begins with scattering, which suits drawings and not photos" in lines[1]
     with pytest.raises(ServiceUnavailable, match="has no tiny-network"):
-        FirstModel("tiny", lines.append)()
+        FirstModel("tiny", lines.append, {})()
 
 
 def test_several_classes_are_seen_in_the_whole_image(index, tmp_path: Path) -> None:
-    model = FirstModel("tiny", print)()
+    model = FirstModel("tiny", print, {})()
     assert read_spec(model).resize == "cover"
     (tmp_path / "given.onnx").write_bytes(model)
 
@@ -207,9 +208,44 @@ def test_several_classes_are_seen_in_the_whole_image(index, tmp_path: Path) -> N
     assert kept.sha256 == given.sha256 == sha256(model), "a file has its own rule"
 
 
+def detecting(trainer: str = "finetune") -> Any:
+    deployed = deployment(World(), task_type=DETECTION)
+    deployed.outputs["Trainer"] = trainer
+    return deployed
+
+
+def test_boxes_are_seen_in_the_whole_image(index, monkeypatch) -> None:
+    monkeypatch.setattr(backbones, "SIDE_FOR_BOXES", 64)
+    model, deployed = FirstModel("tiny", print, {})(), detecting()
+
+    pointer = begin_with_backbone(deployed, model)
+
+    spec = read_spec(deployed.champions.files[pointer.sha256])
+    assert (spec.height, spec.width, spec.resize, spec.dim) == (64, 64, "letterbox", FEATURES)
+    assert begin_with_backbone(deployed, model) == pointer, "the same backbone, as the stack has it"
+
+
+def test_stack_of_boxes_begins_with_nothing_but_a_network(index, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(catalogue, "BOXES", "tiny")
+    lines: list[str] = []
+    assert read_spec(FirstModel("", lines.append, {"TaskType": "detection"})()).dim == FEATURES
+    (tmp_path / "cache/backbones" / NAME).unlink()
+    index.files.clear()
+    with pytest.raises(ServiceUnavailable, match="has no tiny-network"):
+        FirstModel("", lines.append, {"TaskType": "detection"})()
+
+
+def test_backbone_without_maps_is_refused_before_labelling(index) -> None:
+    deployed = detecting()
+    with pytest.raises(BadRequest, match=r"no feature map.*init-model --backbone efficientnet-lite0"):
+        begin_with_backbone(deployed, starter_model())
+    assert deployed.champions.pointer() is None
+    begin_with_backbone(detecting("command"), starter_model())
+
+
 def test_only_a_new_deployment_begins_with_a_backbone(index) -> None:
     deployed = deployment(World())
-    model = FirstModel("tiny", print)()
+    model = FirstModel("tiny", print, {})()
     pointer = begin_with_backbone(deployed, model)
     assert (pointer.version, pointer.backbone) == (0, read_spec(model).backbone)
     assert begin_with_backbone(deployed, model) == pointer
@@ -234,7 +270,7 @@ def test_init_model_puts_a_named_backbone_into_service(index, monkeypatch, capsy
     assert main(["init-model", *arguments]) == 0
     champion = deployed.champions.pointer()
     assert champion is not None
-    assert champion[0].backbone == read_spec(FirstModel("tiny", print)()).backbone
+    assert champion[0].backbone == read_spec(FirstModel("tiny", print, {})()).backbone
     assert main(["init-model", "--backbone", "scattering"]) == 1
     assert "`octospoon backbone use` changes the backbone and keeps the labels" in capsys.readouterr().err
 

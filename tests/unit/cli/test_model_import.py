@@ -47,6 +47,7 @@ def deployment(
 ) -> SimpleNamespace:
     return SimpleNamespace(
         task_type=task_type,
+        outputs={"Trainer": "head"},
         champions=made.champions,
         entries=FakeEntries(made.pool),
         class_record=lambda: SimpleNamespace(read=lambda: history),

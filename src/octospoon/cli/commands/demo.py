@@ -56,6 +56,6 @@ def demo(task: Task = "classification") -> None:
     data = task_named(task)
     started, progress = float(os.environ.get(STARTED) or time.time()), timed_progress()
     with start(Path.cwd(), progress=progress, fresh=True, name="demo") as servers:
-        model = FirstModel("", progress) if data.photos else starter_model
+        model = FirstModel("", progress, parameters(data)) if data.photos else starter_model
         stack = assemble(servers, data.classes, progress, parameters(data), model)
         Demo(stack, Console(), data).run(time.time() - started)

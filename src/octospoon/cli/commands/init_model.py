@@ -30,7 +30,7 @@ def init_model(
         str,
         typer.Option(
             metavar="NAME",
-            help="Name of the backbone, see `octospoon backbone list` (default: the best for photos).",
+            help="Name of the backbone, see `octospoon backbone list` (default: one for photos or boxes).",
             show_default=False,
         ),
     ] = "",
@@ -63,7 +63,7 @@ def _begin(deployment: Deployment, backbone: str, file: Path | None) -> Champion
         return first_model.init_model(deployment, file)
     if backbone:
         return first_model.begin_with_backbone(deployment, _pulled(backbone))
-    return first_model.begin_with(deployment, _for_photos)
+    return first_model.begin_with(deployment, lambda: _first(deployment.task_type.name))
 
 
 def _pulled(name: str) -> bytes:
@@ -73,9 +73,12 @@ def _pulled(name: str) -> bytes:
         return pull(name, print_error_line, watch).model
 
 
-def _for_photos() -> bytes:
-    from octospoon.training.backbone.catalogue import PHOTOS
+def _first(task_type: str) -> bytes:
+    from octospoon.domain.task_types.names import TaskTypeName
+    from octospoon.training.backbone.catalogue import BOXES, PHOTOS
 
+    if task_type == TaskTypeName.DETECTION:
+        return _pulled(BOXES)
     try:
         return _pulled(PHOTOS)
     except (NotConfigured, ServiceUnavailable) as error:

@@ -53,7 +53,8 @@ Kind = Annotated[
     typer.Option(
         "--task-type",
         metavar="TYPE",
-        help="What annotators say: classification (default) or multilabel; with --stack, that of the stack.",
+        help="What annotators say: classification (default), multilabel or detection; with --stack, that "
+        "of the stack.",
         show_default=False,
     ),
 ]

@@ -124,7 +124,7 @@ def start_stack(wanted: Changes, progress: Callable[[str], None]) -> list[str]:
     with only_one(layout, "command", lambda: progress("waiting for another `octospoon up` or `down`")):
         settings = saved_settings.merged(wanted, saved_settings.recall(layout))
         trainer_environment(settings.parameters.get("Trainer", "head"))
-        model = FirstModel(settings.backbone, progress)
+        model = FirstModel(settings.backbone, progress, settings.parameters)
         if wanted.backbone:
             model()  # before anything starts
         progress(f"parameters: {', '.join(settings.parameters) or 'as the template has them'}")

@@ -66,7 +66,7 @@ def prepare(
     write_secrets()
     for name, variables in SETTINGS.items():
         _write(FOLDER / f"{name}-settings.env", variables | CONTAINERS.get(name, {}))
-    FIRST_MODEL.write_bytes(FirstModel(settings.backbone, tell)())
+    FIRST_MODEL.write_bytes(FirstModel(settings.backbone, tell, settings.parameters)())
     saved_settings.remember(layout, settings)
 
 

@@ -109,6 +109,8 @@ LITE2 = _weights(
     "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
 )
 APACHE, COVER = "Apache-2.0", check_import.RESIZE
+BOXES = "efficientnet-lite0"
+"""The backbone of a new stack of boxes: a convolutional network, whose maps a detector reads."""
 BACKBONES = (
     Backbone(SCATTERING, "drawings, signs; no download", 32, 512, 7_300_000, APACHE, starter.RESIZE),
     Backbone("efficientnet-lite0", "photos", 224, 1280, 13_400_000, APACHE, COVER, LITE0),

@@ -25,7 +25,7 @@ from octospoon.domain.task_types.detection.evaluation import DetectionEvaluator
 from octospoon.domain.training.jobs import TrainedModel
 from octospoon.training.data import pictures
 from octospoon.training.detector import features
-from octospoon.training.detector.maps import with_outputs
+from octospoon.training.detector.maps import feature_maps, with_outputs
 from octospoon.training.detector.options import DetectorOptions
 from octospoon.training.detector.views import visible
 from octospoon.training.finetune.trainer import check_installed
@@ -90,7 +90,7 @@ class DetectorTrainer:
             BadModel: training diverged, or PyTorch and onnxruntime compute different boxes.
         """
         check_installed("torch", "torchvision")
-        opset_of(backbone)  # before the work, not after it
+        check_backbone(backbone)  # before the work, not after it
         began = time.monotonic()
         from octospoon.training.finetune import device
 
@@ -195,6 +195,12 @@ def _of_all_rows(
     result = np.full((len(dataset), *predicted.shape[1:]), np.nan)
     result[np.flatnonzero([not image.audit for image in dataset.images])[held_out]] = predicted
     return result
+
+
+def check_backbone(backbone: bytes) -> None:
+    """Check that a detector can be trained on a backbone; raises BadRequest."""
+    feature_maps(backbone)
+    opset_of(backbone)
 
 
 def opset_of(backbone: bytes) -> int:

@@ -24,7 +24,7 @@ def deploy(
     file: File = None,
     backbone: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Backbone of a new stack (default: the best for photos)."),
+        typer.Option(metavar="NAME", help="Backbone of a new stack (default: one for photos or boxes)."),
     ] = "",
     builder: BuilderOption = Builder.AUTO,
     stack: Stack = None,
@@ -49,7 +49,7 @@ def deploy(
     path, progress = chosen_file(file, stack), timed_progress()
     choices = read(path)
     CHOICE.region = CHOICE.region or choices.region
-    first_model = FirstModel(backbone, progress)
+    first_model = FirstModel(backbone, progress, choices.parameters)
     deployment = deploy_file(path, session(localstack()), localstack(), first_model, progress, builder)
     progress("checking every part")
     report(findings(deployment))
