@@ -117,10 +117,10 @@ def _seen(answer: Answer, predicted: Predicted) -> Json:
 
 
 def _tasks(body: bytes, seconds_left: SecondsLeft) -> Json:
-    wanted = ml_backend.wanted(body, wiring.images_bucket(), wiring.control())
-    answers = use_case().each(wanted.keys, seconds_left)
+    request = ml_backend.prediction_request(body, wiring.images_bucket(), wiring.control())
+    answers = use_case().for_annotators(request.keys, seconds_left)
     count(metrics, "predicted", sum(answer is not None for answer in answers))
-    return rest.answer(200, ml_backend.results(wanted, answers))
+    return rest.answer(200, ml_backend.results(request, answers))
 
 
 ROUTES: dict[tuple[str, str], Callable[[rest.Request, SecondsLeft], Json]] = {

@@ -154,7 +154,7 @@ def _renamed(interface: Interface, classes: Sequence[str], missing: Sequence[str
 def model_problems(
     *,
     served: Sequence[str],
-    wanted: Sequence[str],
+    project: Sequence[str],
     file: Sequence[str],
     backbones: tuple[str, str],
 ) -> list[str]:
@@ -162,15 +162,15 @@ def model_problems(
 
     Args:
         served: class names of the champion pointer as they are now; empty for a cold-start model.
-        wanted: class names of the project, in order.
+        project: class names of the project, in order.
         file: class names of the model file as they are now.
         backbones: sha256 of the backbone according to the pointer, and according to the file.
     """
     checks = {
         f"its file knows the classes {', '.join(file) or 'none'}, its pointer says "
         f"{', '.join(served) or 'none'}": tuple(file) != tuple(served),
-        f"it knows {', '.join(served)}, the project has {', '.join(wanted)}": bool(served)
-        and tuple(served) != tuple(wanted),
+        f"it knows {', '.join(served)}, the project has {', '.join(project)}": bool(served)
+        and tuple(served) != tuple(project),
         "its file has another backbone than its pointer says": backbones[0] != backbones[1],
     }
     return [problem for problem, there in checks.items() if there]
@@ -204,17 +204,17 @@ def _shown(data: Mapping[str, object]) -> str:
     return value if len(value) <= _EXAMPLE_LENGTH else f"{value[:_EXAMPLE_LENGTH]}…"
 
 
-def champion_advice(served: Sequence[str], wanted: Sequence[str], problems: Sequence[str]) -> str:
+def champion_advice(served: Sequence[str], project: Sequence[str], problems: Sequence[str]) -> str:
     """Return advice for a model in service that does not fit its project.
 
     Args:
         served: class names of the model.
-        wanted: class names of the project.
+        project: class names of the project.
         problems: the result of `model_problems`.
     """
-    if len(problems) > 1 or not served or tuple(served) == tuple(wanted):
+    if len(problems) > 1 or not served or tuple(served) == tuple(project):
         return "`octospoon model rollback` serves the version before"
-    if new := [name for name in wanted if name not in served]:
+    if new := [name for name in project if name not in served]:
         return (
             f"label images of {', '.join(new)}: the next training learns them; `octospoon status` shows "
             "how far it is; a roll-back would not help, because no earlier version knows them"

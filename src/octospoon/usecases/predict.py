@@ -99,7 +99,7 @@ class PredictImages:
         """Predict one image of the bucket; raises as `image`, and BadImage with ``gone``."""
         return self.image(self.images.read(key).data, seconds_left)
 
-    def each(self, keys: Sequence[str], seconds_left: Callable[[], float]) -> list[Answer | None]:
+    def for_annotators(self, keys: Sequence[str], seconds_left: Callable[[], float]) -> list[Answer | None]:
         """Predict images of the bucket for annotators; return one answer each, in order.
 
         Args:

@@ -18,7 +18,7 @@ from octospoon.cli import main
 from octospoon.cli.operations import simulate as command
 from octospoon.cli.operations import trainer_environment
 from octospoon.cli.operations.simulate import simulate
-from octospoon.cli.operations.simulation_result import Wanted
+from octospoon.cli.operations.simulation_result import Simulation
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import NotConfigured
 from octospoon.training.simulation import Plan
@@ -122,9 +122,9 @@ def test_json_is_the_report_that_is_written(tmp_path, monkeypatch, capsys):
 def test_the_best_of_each_is_recommended_on_one_page(tmp_path):
     weak = replace(source(learnable=False), backbone="weak")
     plans = [Plan.through([30, 60], BatchRules(size, 0.2)) for size in (15, 6, 30)]
-    wanted = Wanted(("margin",), 5, plans, 1, tmp_path, [30, 60], 0.9)
+    simulation = Simulation(("margin",), 5, plans, 1, tmp_path, [30, 60], 0.9)
 
-    report = simulate([weak, replace(source(), backbone="<good>")], wanted, quiet())
+    report = simulate([weak, replace(source(), backbone="<good>")], simulation, quiet())
 
     assert report.recommendation.backbone == "<good>"
     assert set(report.controls) == {"weak", "<good>"}

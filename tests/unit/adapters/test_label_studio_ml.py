@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from octospoon.adapters.label_studio.api import _task
 from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.labelling_interface import labelling_interface
-from octospoon.adapters.label_studio.ml_backend import Wanted, check_setup, results, wanted
+from octospoon.adapters.label_studio.ml_backend import (
+    PredictionRequest,
+    check_setup,
+    prediction_request,
+    results,
+)
 from octospoon.adapters.label_studio.results import prediction
 from octospoon.adapters.label_studio.single_choice import SingleChoice
 from octospoon.domain.errors import BadRequest
@@ -36,7 +41,9 @@ def test_prediction_on_demand_equals_the_exported_prediction(label: str) -> None
     answer = Answer(5, (label, "other"), (0.75, 0.25), Predicted(label, 0.75))
     exported = _task(CONTROL, Task("k", "e", "s3://images/k", label, 0.75), version_name(5), STORED)
 
-    (result,) = results(Wanted(("k",), parse_interface(CONFIG).stored, CONTROL), [answer])["results"]
+    (result,) = results(PredictionRequest(("k",), parse_interface(CONFIG).stored, CONTROL), [answer])[
+        "results"
+    ]
 
     assert exported.get("predictions", []) == ([result] if result else [])
     assert (result == []) == (label == "owl")
@@ -76,7 +83,7 @@ def test_any_other_interface_is_refused_when_it_is_connected(config: str, reason
     with pytest.raises(BadRequest, match=reason):
         check_setup(json.dumps({"schema": config, "access_token": "x"}).encode(), CONTROL)
     with pytest.raises(BadRequest, match=reason):
-        wanted(body("s3://images/k", config), "images", CONTROL)
+        prediction_request(body("s3://images/k", config), "images", CONTROL)
 
 
 def test_choices_of_another_question_are_not_offered() -> None:
@@ -89,7 +96,9 @@ def test_prediction_has_the_name_that_label_studio_stores() -> None:
     config = CONFIG.replace('value="cat"', 'value="cat" alias="c1"')
     answer = Answer(5, ("cat", "other"), (0.75, 0.25), Predicted("cat", 0.75))
 
-    (result,) = results(wanted(body("s3://images/k", config), "images", CONTROL), [answer])["results"]
+    (result,) = results(prediction_request(body("s3://images/k", config), "images", CONTROL), [answer])[
+        "results"
+    ]
 
     assert result["result"][0]["value"] == {"choices": ["c1"]}
 
@@ -122,4 +131,4 @@ def test_any_interface_is_read_or_refused(config: str) -> None:
     ],
 )
 def test_only_images_of_our_bucket_have_keys(image: object, key: str) -> None:
-    assert wanted(body(image), "images", CONTROL).keys == (key,)
+    assert prediction_request(body(image), "images", CONTROL).keys == (key,)

@@ -18,7 +18,7 @@ from octospoon.cli.datasets import labelled
 from octospoon.cli.datasets.labelled import Source
 from octospoon.cli.operations import backbones
 from octospoon.cli.operations import simulate as command
-from octospoon.cli.operations.simulate import Wanted, simulate  # type: ignore[attr-defined]
+from octospoon.cli.operations.simulate import Simulation, simulate  # type: ignore[attr-defined]
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import BadRequest, NotConfigured
 from octospoon.domain.labelling.consensus import Consensus
@@ -46,8 +46,8 @@ def source(*, learnable: bool = True, n: int = 240) -> Source:
     return Source("test", Labelled(embeddings.astype(np.float32), labels, 3), "raw")
 
 
-def options(folder, *, seeds=3, workers=1, strategies=("margin",), rounds=2) -> Wanted:
-    return Wanted(strategies, seeds, [Plan.even(rounds, BatchRules(15, 0.2))], workers, folder)
+def options(folder, *, seeds=3, workers=1, strategies=("margin",), rounds=2) -> Simulation:
+    return Simulation(strategies, seeds, [Plan.even(rounds, BatchRules(15, 0.2))], workers, folder)
 
 
 def quiet() -> Console:

@@ -17,7 +17,7 @@ from octospoon.cli import main
 from octospoon.cli.datasets import labelled, several_classes
 from octospoon.cli.datasets.labelled import Source
 from octospoon.cli.operations import simulate as command
-from octospoon.cli.operations.simulation_result import Wanted
+from octospoon.cli.operations.simulation_result import Simulation
 from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.model_spec import SIGMOID
@@ -65,7 +65,9 @@ def test_the_report_names_macro_f1(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     console = Console(record=True, width=200, file=io.StringIO())
 
     command.simulate(
-        [Source("test", several(), "raw")], Wanted(("margin",), 2, plans, 1, tmp_path, target=0.99), console
+        [Source("test", several(), "raw")],
+        Simulation(("margin",), 2, plans, 1, tmp_path, target=0.99),
+        console,
     )
 
     shown = console.export_text()

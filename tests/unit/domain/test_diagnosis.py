@@ -79,14 +79,16 @@ def test_each_way_in_which_an_interface_loses_answers(given: Interface, problems
 
 def test_a_model_and_its_pointer_must_say_the_same() -> None:
     classes, models = ("cat", "dog"), ("b" * 64, "b" * 64)
-    assert model_problems(served=classes, wanted=classes, file=classes, backbones=models) == []
-    assert model_problems(served=(), wanted=classes, file=(), backbones=models) == [], (
+    assert model_problems(served=classes, project=classes, file=classes, backbones=models) == []
+    assert model_problems(served=(), project=classes, file=(), backbones=models) == [], (
         "before the first training"
     )
 
-    (file,) = model_problems(served=classes, wanted=classes, file=(), backbones=models)
-    (order,) = model_problems(served=classes, wanted=("dog", "cat"), file=classes, backbones=models)
-    (backbone,) = model_problems(served=classes, wanted=classes, file=classes, backbones=("b" * 64, "c" * 64))
+    (file,) = model_problems(served=classes, project=classes, file=(), backbones=models)
+    (order,) = model_problems(served=classes, project=("dog", "cat"), file=classes, backbones=models)
+    (backbone,) = model_problems(
+        served=classes, project=classes, file=classes, backbones=("b" * 64, "c" * 64)
+    )
 
     assert file == "its file knows the classes none, its pointer says cat, dog"
     assert order == "it knows cat, dog, the project has dog, cat"
@@ -95,9 +97,9 @@ def test_a_model_and_its_pointer_must_say_the_same() -> None:
 
 def test_after_a_change_of_classes_no_roll_back_is_advised() -> None:
     two, three = ("cat", "dog"), ("cat", "dog", "owl")
-    changed = model_problems(served=two, wanted=three, file=two, backbones=("a", "a"))
+    changed = model_problems(served=two, project=three, file=two, backbones=("a", "a"))
     assert len(changed) == 1
     assert champion_advice(two, three, changed).startswith("label images of owl")
-    damaged = model_problems(served=two, wanted=two, file=three, backbones=("a", "a"))
+    damaged = model_problems(served=two, project=two, file=three, backbones=("a", "a"))
     assert "rollback" in champion_advice(two, two, damaged)
     assert "rollback" in champion_advice(two, three, [*changed, *damaged])

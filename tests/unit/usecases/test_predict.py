@@ -108,7 +108,7 @@ def test_cold_start_model_predicts_nothing_but_the_image_still_joins(inbox: Fake
 
 
 def test_of_many_each_has_its_own_answer(predict: PredictImages) -> None:
-    answers = predict.each(["good", "", "bad", "gone", "other"], plenty)
+    answers = predict.for_annotators(["good", "", "bad", "gone", "other"], plenty)
 
     assert [answer and answer.predicted.label for answer in answers] == ["cat", None, None, None, "dog"]
 
@@ -116,7 +116,7 @@ def test_of_many_each_has_its_own_answer(predict: PredictImages) -> None:
 def test_annotators_get_no_prediction_of_a_blind_image(predict: PredictImages) -> None:
     predict = replace(predict, blind=FakeBlindImages(keys={"good"}))
 
-    answers = predict.each(["good", "other"], plenty)
+    answers = predict.for_annotators(["good", "other"], plenty)
 
     assert [answer and answer.predicted.label for answer in answers] == [None, "dog"]
     shown = predict.stored("good", plenty).predicted
@@ -126,7 +126,7 @@ def test_annotators_get_no_prediction_of_a_blind_image(predict: PredictImages) -
 def test_what_time_does_not_suffice_for_has_no_answer(predict: PredictImages) -> None:
     remaining = iter([SPARE_SECONDS, SPARE_SECONDS, SPARE_SECONDS - 1])
 
-    answers = predict.each(["good", "other", "good"], lambda: next(remaining))
+    answers = predict.for_annotators(["good", "other", "good"], lambda: next(remaining))
 
     assert [answer is not None for answer in answers] == [True, False, False]
     with pytest.raises(ServiceUnavailable, match="ask again"):
@@ -139,7 +139,9 @@ def test_a_bucket_that_does_not_answer_is_no_missing_image(inbox: FakeInbox) -> 
             raise ServiceUnavailable("S3 does not answer")
 
     with pytest.raises(ServiceUnavailable):
-        PredictImages(Down(), inbox, ByteScorer, CLASSIFICATION, FakeBlindImages()).each(["good"], plenty)
+        PredictImages(Down(), inbox, ByteScorer, CLASSIFICATION, FakeBlindImages()).for_annotators(
+            ["good"], plenty
+        )
 
 
 def test_without_a_model_nobody_gets_an_answer(inbox: FakeInbox) -> None:
@@ -147,7 +149,7 @@ def test_without_a_model_nobody_gets_an_answer(inbox: FakeInbox) -> None:
         raise ServiceUnavailable("no model")
 
     with pytest.raises(ServiceUnavailable):
-        PredictImages(FakeImages(), inbox, none, CLASSIFICATION, FakeBlindImages()).each([], plenty)
+        PredictImages(FakeImages(), inbox, none, CLASSIFICATION, FakeBlindImages()).for_annotators([], plenty)
 
 
 def test_the_version_in_service_is_the_pointers() -> None:

@@ -32,18 +32,18 @@ def batch_get(
         projection["ProjectionExpression"] = ", ".join(f"#{name}" for name in attributes)
         projection["ExpressionAttributeNames"] = {f"#{name}": name for name in attributes}
     for start in range(0, len(unique), _BATCH_GET):
-        wanted: dict[str, Any] = {
+        request: dict[str, Any] = {
             table: {
                 "Keys": [dump_item({"key": key}) for key in unique[start : start + _BATCH_GET]],
                 "ConsistentRead": consistent,
                 **projection,
             }
         }
-        while wanted:
+        while request:
             with translated("reading rows"):
-                answer = client.batch_get_item(RequestItems=wanted)
+                answer = client.batch_get_item(RequestItems=request)
             yield from answer["Responses"].get(table, [])
-            wanted = answer.get("UnprocessedKeys") or {}
+            request = answer.get("UnprocessedKeys") or {}
 
 
 def query(

@@ -224,8 +224,8 @@ class LabelStudio:
         """Return up to `limit` tasks that nobody has answered or skipped, by ascending id."""
         return self._by_id([*queries.unanswered(), *queries.since("created_at", since)], after, limit)
 
-    def _by_id(self, wanted: list[dict[str, Any]], after: int, limit: int) -> list[TaskBody]:
-        query = queries.every(queries.after(after), *wanted, by_id=True)
+    def _by_id(self, conditions: list[dict[str, Any]], after: int, limit: int) -> list[TaskBody]:
+        query = queries.every(queries.after(after), *conditions, by_id=True)
         return msgspec.convert(self._tasks(query, limit, fields="all", include="id,data"), list[TaskBody])
 
     def _annotated(self, listed: Sequence[dict[str, Any]]) -> list[AnnotatedTask]:

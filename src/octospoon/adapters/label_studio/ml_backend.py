@@ -42,7 +42,7 @@ class _Tasks(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PredictionRequest:
     """A request for predictions.
 
     Attributes:
@@ -65,28 +65,28 @@ def check_setup(body: bytes, control: Control) -> None:
     control.parsed(_decoded(body, _Setup).schema)
 
 
-def wanted(body: bytes, bucket: str, control: Control) -> Wanted:
+def prediction_request(body: bytes, bucket: str, control: Control) -> PredictionRequest:
     """Decode a request for predictions; its tasks name images by their s3:// addresses.
 
     Raises:
         BadRequest: the body is not from Label Studio, or octospoon cannot use the labelling interface.
     """
-    asked = _decoded(body, _Tasks)
-    keys = tuple(_key(task.data, bucket) for task in asked.tasks)
-    return Wanted(keys, control.parsed(asked.label_config).stored, control)
+    request = _decoded(body, _Tasks)
+    keys = tuple(_key(task.data, bucket) for task in request.tasks)
+    return PredictionRequest(keys, control.parsed(request.label_config).stored, control)
 
 
-def results(asked: Wanted, answers: Sequence[Answer | None]) -> dict[str, Any]:
+def results(request: PredictionRequest, answers: Sequence[Answer | None]) -> dict[str, Any]:
     """Return the answer for each task, in order: a prediction, or an empty list for none."""
-    return {"results": [_result(answer, asked) for answer in answers]}
+    return {"results": [_result(answer, request) for answer in answers]}
 
 
-def _result(answer: Answer | None, asked: Wanted) -> dict[str, Any] | list[Any]:
+def _result(answer: Answer | None, request: PredictionRequest) -> dict[str, Any] | list[Any]:
     if answer is None or answer.predicted is None:
         return []  # Label Studio would store a prediction without a class, and never ask again
     label, confidence = answer.predicted.label, answer.predicted.confidence
     version = version_name(answer.model_version)
-    shown = prediction(asked.control, label, confidence, version, asked.stored)
+    shown = prediction(request.control, label, confidence, version, request.stored)
     if shown is None:
         LOG.warning("a prediction is left out: the labelling interface does not offer the label %r", label)
     return shown or []

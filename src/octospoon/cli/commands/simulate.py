@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from octospoon.cli.datasets.labelled import Embedder, Source
-    from octospoon.cli.operations.simulation_result import Wanted
+    from octospoon.cli.operations.simulation_result import Simulation
 
 app = typer.Typer()
 Folder = Annotated[
@@ -207,10 +207,10 @@ class _Plan:
     workers: int
     out: Path
 
-    def wanted(self) -> Wanted:
+    def simulation(self) -> Simulation:
         """Return what to simulate; raises BadRequest, before any image is read, if it is not possible."""
         from octospoon.cli.operations.simulate import check_options
-        from octospoon.cli.operations.simulation_result import Wanted
+        from octospoon.cli.operations.simulation_result import Simulation
         from octospoon.domain.batch.compose import BatchRules
         from octospoon.runtime.processors import cores
         from octospoon.training.simulation import Plan
@@ -223,7 +223,7 @@ class _Plan:
             raise BadRequest(f"--labels ends at {counts[-1]}: it must be at least --batch, {max(sizes)}")
         if self.workers < 0:
             raise BadRequest("--workers is a number of processes; 0 for one per core")
-        wanted = Wanted(
+        simulation = Simulation(
             strategies=listed(self.strategies),
             seeds=self.seeds,
             plans=[Plan.through(counts, BatchRules(size, self.audit_share)) for size in dict.fromkeys(sizes)],
@@ -232,8 +232,8 @@ class _Plan:
             shown=counts if len(counts) > 1 else (),
             target=self.target,
         )
-        check_options(wanted)
-        return wanted
+        check_options(simulation)
+        return simulation
 
 
 def _numbers(option: str, text: str) -> list[int]:
@@ -255,6 +255,6 @@ def _run(images: _Images, plan: _Plan, *, as_json: bool) -> None:
     from octospoon.cli.operations.simulate import simulate as operation
 
     images.check()
-    wanted = plan.wanted()
-    sources = images.sources(lambda pool: check_pool(wanted, pool))
-    operation(sources, wanted, Console(), as_json=as_json)
+    simulation = plan.simulation()
+    sources = images.sources(lambda pool: check_pool(simulation, pool))
+    operation(sources, simulation, Console(), as_json=as_json)

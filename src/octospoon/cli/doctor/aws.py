@@ -155,7 +155,7 @@ def _champion(deployment: Deployment) -> str:
     known = translation(history, pointer.classes).names
     problems = model_problems(
         served=known,
-        wanted=history.names,
+        project=history.names,
         file=translation(history, spec.classes).names,
         backbones=(pointer.backbone, spec.backbone),
     )

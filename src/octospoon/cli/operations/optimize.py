@@ -101,8 +101,8 @@ def _spread(deployment: Deployment, count: int) -> list[str]:
     return sorted((image.key for page in pages for image in page), key=keys.sampling_key)[:count]
 
 
-def _read(images: ImageStore, wanted: Iterable[str]) -> Iterator[File]:
-    for key in wanted:
+def _read(images: ImageStore, image_keys: Iterable[str]) -> Iterator[File]:
+    for key in image_keys:
         try:
             yield key, images.read(key).data
         except BadImage:  # deleted in the meantime

@@ -15,7 +15,7 @@ from rich.progress import track
 
 from octospoon.cli.deployment import local_project
 from octospoon.cli.operations import simulation_page, simulation_report, simulation_tables
-from octospoon.cli.operations.simulation_result import Report, Wanted
+from octospoon.cli.operations.simulation_result import Report, Simulation
 from octospoon.cli.operations.trainer_environment import in_trainer
 from octospoon.cli.output import print_json
 from octospoon.domain.acquisition import strategy
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 FEWEST_SEEDS = 2
 
 
-def simulate(sources: Sequence[Source], wanted: Wanted, console: Console, *, as_json: bool = False) -> Report:
+def simulate(
+    sources: Sequence[Source], simulation: Simulation, console: Console, *, as_json: bool = False
+) -> Report:
     """Replay every strategy with every seed; write the report, print it, and log it if MLflow is set.
 
     The backbones are compared by random labels alone. The strategies are compared on the chosen backbone, and
@@ -48,7 +50,7 @@ def simulate(sources: Sequence[Source], wanted: Wanted, console: Console, *, as_
 
     Args:
         sources: the labelled images, once for each backbone; the first is kept unless another is better.
-        wanted: what to simulate.
+        simulation: what to simulate.
         console: where the table goes; progress goes to standard error.
         as_json: print the report as one JSON document instead of a table.
 
@@ -57,32 +59,32 @@ def simulate(sources: Sequence[Source], wanted: Wanted, console: Console, *, as_
         NotConfigured: there is no strategy of that name, or MLflow is set and not installed.
         ServiceUnavailable: MLflow could not be reached; the report is written all the same.
     """
-    check_options(wanted)
-    check_pool(wanted, len(sources[0].split(0).pool))
+    check_options(simulation)
+    check_pool(simulation, len(sources[0].split(0).pool))
     check_same_images(sources)
-    with _replays(sources, wanted) as replays:
-        report = _report(replays, sources, wanted)
+    with _replays(sources, simulation) as replays:
+        report = _report(replays, sources, simulation)
     simulation_report.write(report)
     simulation_page.write(report)
     if as_json:
         print_json(simulation_report.document(report))
     else:
         _print(report, console)
-    run = _log(wanted.folder)
+    run = _log(simulation.folder)
     if run and not as_json:
         console.print(f"logged to MLflow: run {run}", soft_wrap=True, markup=False, highlight=False)
     return report
 
 
-def _report(replays: _Replays, sources: Sequence[Source], wanted: Wanted) -> Report:
+def _report(replays: _Replays, sources: Sequence[Source], simulation: Simulation) -> Report:
     """Simulate in three steps: backbones, then strategies, then batch sizes."""
-    plan = wanted.plans[0]
+    plan = simulation.plans[0]
     cases = [Case(i, CONTROL, plan) for i in range(len(sources))]
     names = [source.backbone for source in sources]
     controls = dict(zip(names, replays.curves(cases, "Comparing backbones"), strict=True))
     backbones = choose_backbone(controls)
     place = names.index(backbones.chosen)
-    strategies = [name for name in dict.fromkeys(wanted.strategies) if name != CONTROL]
+    strategies = [name for name in dict.fromkeys(simulation.strategies) if name != CONTROL]
     cases = [Case(place, name, plan) for name in strategies]
     replayed = dict(zip(strategies, replays.curves(cases, "Comparing strategies"), strict=True))
     control = controls[backbones.chosen]
@@ -91,13 +93,13 @@ def _report(replays: _Replays, sources: Sequence[Source], wanted: Wanted) -> Rep
     curves = {CONTROL: control, **replayed}
     sized = {plan.rules.size: curves[chosen]}
     if chosen != CONTROL:
-        cases = [Case(place, chosen, other) for other in wanted.plans[1:]]
-        sizes = [other.rules.size for other in wanted.plans[1:]]
+        cases = [Case(place, chosen, other) for other in simulation.plans[1:]]
+        sizes = [other.rules.size for other in simulation.plans[1:]]
         sized |= zip(sizes, replays.curves(cases, "Comparing batch sizes"), strict=True)
     batches = choose_batch(sized)
     return Report(
         source=sources[place],
-        wanted=wanted,
+        simulation=simulation,
         curves=curves,
         comparisons=comparisons,
         verdict=verdict(comparisons, int(control.labels[-1]), control.metric),
@@ -106,7 +108,7 @@ def _report(replays: _Replays, sources: Sequence[Source], wanted: Wanted) -> Rep
         batches=batches,
         sized=sized,
         recommendation=recommend(
-            chosen, backbones.chosen, batches.chosen, sized[batches.chosen], control, wanted.target
+            chosen, backbones.chosen, batches.chosen, sized[batches.chosen], control, simulation.target
         ),
     )
 
@@ -115,33 +117,37 @@ def _print(report: Report, console: Console) -> None:
     for table in simulation_tables.tables(report):
         console.print(table)
     lines = [*simulation_tables.legend(report), *report.source.notes, report.verdict]
-    for line in (*lines, report.recommendation.sentence, f"report: {report.wanted.folder / 'report.html'}"):
+    for line in (
+        *lines,
+        report.recommendation.sentence,
+        f"report: {report.simulation.folder / 'report.html'}",
+    ):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
-def check_options(wanted: Wanted) -> None:
+def check_options(simulation: Simulation) -> None:
     """Raise BadRequest or NotConfigured for options that are wrong whatever the images are."""
-    for name in wanted.strategies:
+    for name in simulation.strategies:
         strategy(name)
-    if not [name for name in wanted.strategies if name != CONTROL]:
+    if not [name for name in simulation.strategies if name != CONTROL]:
         raise BadRequest("name at least one strategy besides random")
-    if wanted.seeds < FEWEST_SEEDS:
+    if simulation.seeds < FEWEST_SEEDS:
         raise BadRequest(f"an interval needs at least {FEWEST_SEEDS} seeds")
-    for rules in (plan.rules for plan in wanted.plans):
+    for rules in (plan.rules for plan in simulation.plans):
         if rules.audit >= rules.size:
             raise BadRequest(
                 f"the audit share takes {rules.audit} of a batch of {rules.size}, and nothing is left for "
                 "the strategy: take a larger --batch or a smaller --audit-share"
             )
-    if wanted.target is not None and not 0 < wanted.target < 1:
-        raise BadRequest(f"--target is {wanted.target:g}: it is an accuracy between 0 and 1, such as 0.9")
-    if wanted.folder.exists() and not wanted.folder.is_dir():
-        raise BadRequest(f"--out is {wanted.folder}, and that is a file: name a folder")
+    if simulation.target is not None and not 0 < simulation.target < 1:
+        raise BadRequest(f"--target is {simulation.target:g}: it is an accuracy between 0 and 1, such as 0.9")
+    if simulation.folder.exists() and not simulation.folder.is_dir():
+        raise BadRequest(f"--out is {simulation.folder}, and that is a file: name a folder")
 
 
-def check_pool(wanted: Wanted, pool: int) -> None:
+def check_pool(simulation: Simulation, pool: int) -> None:
     """Raise BadRequest if too few images can be labelled."""
-    labels = wanted.plans[0].labels
+    labels = simulation.plans[0].labels
     if not labels or labels[-1] > pool:
         raise BadRequest(
             f"the pool holds {pool} images, and the plan labels {labels[-1] if labels else 0}: give --labels "
@@ -202,12 +208,12 @@ class _Replays:
 
 
 @contextmanager
-def _replays(sources: Sequence[Source], wanted: Wanted) -> Iterator[_Replays]:
+def _replays(sources: Sequence[Source], simulation: Simulation) -> Iterator[_Replays]:
     with ProcessPoolExecutor(
-        wanted.workers, get_context("spawn"), initializer=_prepare, initargs=(sources,)
+        simulation.workers, get_context("spawn"), initializer=_prepare, initargs=(sources,)
     ) as others:
         try:
-            yield _Replays(others, wanted.seeds, sources[0].data.task.evaluator.metric_title)
+            yield _Replays(others, simulation.seeds, sources[0].data.task.evaluator.metric_title)
         except BaseException:
             others.shutdown(wait=False, cancel_futures=True)
             raise

@@ -30,7 +30,7 @@ ul { padding-left: 1.1rem; margin: .4rem 0; font-size: .85rem }
 
 def write(report: Report) -> None:
     """Write ``report.html`` beside the plot, which it contains; `simulation_report.write` comes first."""
-    folder = report.wanted.folder
+    folder = report.simulation.folder
     plot = base64.b64encode((folder / "curves.png").read_bytes()).decode()
     title = escape(f"Simulated labelling: {report.source.title}")
     notes = [report.verdict, *report.source.notes, *simulation_tables.legend(report)]

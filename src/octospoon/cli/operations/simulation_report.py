@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def write(report: Report) -> None:
     """Write the report's files into its folder."""
-    folder = report.wanted.folder
+    folder = report.simulation.folder
     folder.mkdir(parents=True, exist_ok=True)
     content = msgspec.json.format(msgspec.json.encode(document(report)))
     (folder / "simulation.json").write_bytes(content)
@@ -37,7 +37,7 @@ def write(report: Report) -> None:
 
 def document(report: Report) -> dict[str, Any]:
     """Return the figures as one document."""
-    rules = report.wanted.plans[0].rules
+    rules = report.simulation.plans[0].rules
     return {
         "source": report.source.title,
         "backbone": report.backbones.chosen,
@@ -46,7 +46,7 @@ def document(report: Report) -> dict[str, Any]:
         "held_out": len(report.source.split(0).held_out),
         "metric": report.metric,
         "majority_share": report.majority,
-        "seeds": report.wanted.seeds,
+        "seeds": report.simulation.seeds,
         "batch": rules.size,
         "audit_share": rules.audit_share,
         "verdict": report.verdict,

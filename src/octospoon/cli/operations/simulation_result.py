@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Simulation:
     """What to simulate.
 
     Attributes:
@@ -49,7 +49,7 @@ class Report:
 
     Attributes:
         source: the images, with the chosen backbone.
-        wanted: the strategies and the plans.
+        simulation: the strategies and the plans.
         curves: by strategy on the chosen backbone, random first.
         comparisons: of each strategy with random.
         verdict: on the strategies, in words.
@@ -61,7 +61,7 @@ class Report:
     """
 
     source: Source
-    wanted: Wanted
+    simulation: Simulation
     curves: dict[str, Curve]
     comparisons: dict[str, Comparison]
     verdict: str
@@ -82,7 +82,7 @@ class Report:
 
         For one class per image, it is the share of the most frequent class.
         """
-        held_out = [self.source.split(seed).held_out for seed in range(self.wanted.seeds)]
+        held_out = [self.source.split(seed).held_out for seed in range(self.simulation.seeds)]
         return float(np.mean([self.source.data.naive(part) for part in held_out]))
 
     @property

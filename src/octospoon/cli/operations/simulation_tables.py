@@ -37,8 +37,8 @@ class Figures(NamedTuple):
 def figures(report: Report) -> Iterator[Figures]:
     """Yield the tables: strategies, and what else was compared."""
     labels = report.labels
-    wanted = report.wanted.shown or [round(share * labels[-1]) for share in (0.25, 0.5, 1)]
-    shown = sorted({_nearest(labels, n) for n in wanted})
+    goals = report.simulation.shown or [round(share * labels[-1]) for share in (0.25, 0.5, 1)]
+    shown = sorted({_nearest(labels, n) for n in goals})
     counts = [labels[at] for at in shown]
     balanced = ["balanced"] if any(each.balanced is not None for each in report.curves.values()) else []
     heads = [*(f"{n} labels" for n in counts), *balanced]
@@ -46,7 +46,7 @@ def figures(report: Report) -> Iterator[Figures]:
     for name, curve in report.curves.items():
         against = _against(report.comparisons[name]) if name in report.comparisons else ("100%", "")
         rows.append([name, *_cells(curve, counts), *against])
-    title = f"{report.source.title}: held-out {report.metric}, {report.wanted.seeds} seeds"
+    title = f"{report.source.title}: held-out {report.metric}, {report.simulation.seeds} seeds"
     yield Figures(title, ["strategy", *heads, "labels needed", "lead, points"], rows)
     if len(report.controls) > 1:
         rows = [
@@ -101,7 +101,7 @@ def naive(report: Report) -> str:
 
 def legend(report: Report) -> Iterator[str]:
     """Yield the lines that explain the table."""
-    last, rules = report.labels[-1], report.wanted.plans[0].rules
+    last, rules = report.labels[-1], report.simulation.plans[0].rules
     if report.source.data.activation == SOFTMAX:
         yield (
             f"most frequent class: {report.majority:.1%} of the held-out images, which is the accuracy of "
@@ -141,8 +141,8 @@ def legend(report: Report) -> Iterator[str]:
         )
 
 
-def _nearest(labels: Sequence[int], wanted: float) -> int:
-    return min(range(len(labels)), key=lambda i: abs(labels[i] - wanted))
+def _nearest(labels: Sequence[int], target: float) -> int:
+    return min(range(len(labels)), key=lambda i: abs(labels[i] - target))
 
 
 def _against(comparison: Comparison) -> tuple[str, str]:

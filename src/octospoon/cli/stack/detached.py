@@ -38,7 +38,7 @@ def nothing_more(_name: str, _urls: Mapping[str, str]) -> None:
 
 def start_detached(
     layout: Layout,
-    wanted: Sequence[Service],
+    services: Sequence[Service],
     progress: Progress,
     when_ready: WhenReady = nothing_more,
     listen: str = HOST,
@@ -49,7 +49,7 @@ def start_detached(
 
     Args:
         layout: of the checkout.
-        wanted: the servers.
+        services: the servers.
         progress: receives a line of text for each step.
         when_ready: is called with the name of each started server that answers, and with all addresses.
         listen: the address at which Label Studio listens, if it is started.
@@ -59,7 +59,8 @@ def start_detached(
         before.listen = listen
         end(strays(layout.root, DETACHED, before.processes))
         running = [process for process in before.processes if process.alive()]
-        missing = [service for service in wanted if service.name not in {process.name for process in running}]
+        alive = {process.name for process in running}
+        missing = [service for service in services if service.name not in alive]
         ended = [process for process in before.processes if process not in running]
         if not missing and not ended:
             progress("the stack is running already")
@@ -72,7 +73,7 @@ def start_detached(
         if kept.older_version_left_data(layout) or resumable.problem(layout, stopped):
             end(running)
             _move_aside(layout, stopped, progress)
-            running, missing = [], list(wanted)
+            running, missing = [], list(services)
         before.processes[:] = running
         return _started(before, layout, missing, progress, when_ready)
 

@@ -41,20 +41,20 @@ def free_port() -> int:
         return port
 
 
-def remembered(path: Path, wanted: Mapping[str, int]) -> dict[str, int]:
+def remembered(path: Path, preferred: Mapping[str, int]) -> dict[str, int]:
     """Return the port of each server; choose and write those that are new.
 
     Args:
         path: of the file with the chosen ports.
-        wanted: the port that each server gets if it is free, else one of the next ones.
+        preferred: the port that each server gets if it is free, else one of the next ones.
 
     Raises:
         NotConfigured: the file does not contain ports.
     """
     ports = _read(path)
-    for name in wanted.keys() - ports.keys():
+    for name in preferred.keys() - ports.keys():
         taken = set(ports.values())
-        nearby = range(wanted[name], wanted[name] + _NEIGHBOURS)
+        nearby = range(preferred[name], preferred[name] + _NEIGHBOURS)
         free = (port for port in nearby if port not in taken and _is_free(port))
         ports[name] = next(free, 0) or free_port()
     remember(path, ports)

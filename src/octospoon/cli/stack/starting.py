@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def start_servers(
     layout: Layout,
-    wanted: Sequence[Service],
+    services: Sequence[Service],
     progress: Callable[[str], None],
     *,
     fresh: bool,
@@ -33,7 +33,7 @@ def start_servers(
 
     Args:
         layout: of the checkout.
-        wanted: the servers.
+        services: the servers.
         progress: receives a line of text for each step.
         fresh: whether the data folders lie in the stack's own folder.
         name: of the stack; its folder must not exist.
@@ -41,9 +41,9 @@ def start_servers(
     """
     stack = new_stack(layout, name, lifeline)
     try:
-        make_missing_templates(stack, layout, wanted, progress)
+        make_missing_templates(stack, layout, services, progress)
         launches = []
-        for service in wanted:
+        for service in services:
             data = (stack.run_dir if fresh or not service.stateful else layout.state) / service.name
             if service.stateful:
                 give_data(service, stack, layout, data, progress)
@@ -76,12 +76,12 @@ def new_stack(layout: Layout, name: str, lifeline: int) -> RunningStack:
 
 
 def make_missing_templates(
-    stack: RunningStack, layout: Layout, wanted: Sequence[Service], progress: Callable[[str], None]
+    stack: RunningStack, layout: Layout, services: Sequence[Service], progress: Callable[[str], None]
 ) -> None:
     """Start each server without a template once, on a folder that becomes the template."""
     missing = [
         service
-        for service in wanted
+        for service in services
         if service.stateful and templates.outdated(service, layout, stack.credentials)
     ]
     if not missing:
@@ -128,8 +128,8 @@ def launch(
     return Launch.begin(service.name, service.health, start_on, port, fixed=fixed)
 
 
-def require_environments(layout: Layout, wanted: Iterable[Service]) -> None:
+def require_environments(layout: Layout, services: Iterable[Service]) -> None:
     """Raise NotConfigured where the environment of a server is missing."""
-    programs = {service.name: layout.program(service.name, "python") for service in wanted}
+    programs = {service.name: layout.program(service.name, "python") for service in services}
     if missing := [name for name, program in programs.items() if not program.exists()]:
         raise NotConfigured(f"no environment for {', '.join(missing)}: run `make environments` first")

@@ -12,16 +12,16 @@ from octospoon.domain.errors import NotConfigured
 _log = logging.getLogger(__name__)
 
 
-def chosen(wanted: str) -> torch.device:
+def chosen(setting: str) -> torch.device:
     """Return the device.
 
     Args:
-        wanted: ``cuda`` demands a GPU, ``cpu`` uses none, and ``auto`` uses one if it is visible.
+        setting: ``cuda`` demands a GPU, ``cpu`` uses none, and ``auto`` uses one if it is visible.
 
     Raises:
         NotConfigured: a GPU is demanded, and none is visible.
     """
-    if wanted == "cpu":
+    if setting == "cpu":
         return torch.device("cpu")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -30,7 +30,7 @@ def chosen(wanted: str) -> torch.device:
         return torch.device("cuda")
     # a driver that is too old is a warning
     why = "; ".join([f"PyTorch {torch.__version__} sees no GPU", *(str(each.message) for each in caught)])
-    if wanted == "cuda":
+    if setting == "cuda":
         raise NotConfigured(
             f"OCTOSPOON_DEVICE is cuda, but {why}: run the job on a machine with an NVIDIA GPU and a driver "
             f"for CUDA {torch.version.cuda or '(this PyTorch was built without it)'}, and give the container "

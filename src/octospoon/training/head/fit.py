@@ -284,11 +284,11 @@ def fold_of(labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
     return folds
 
 
-def _sample(labels: npt.NDArray[np.int64], wanted: int, seed: int) -> npt.NDArray[np.int64]:
+def _sample(labels: npt.NDArray[np.int64], most: int, seed: int) -> npt.NDArray[np.int64]:
     """Return the positions of at most so many rows, ascending, in which every stratum has its share."""
-    if len(labels) <= wanted:
+    if len(labels) <= most:
         return np.arange(len(labels))
-    spread = np.linspace(0, len(labels), max(wanted, 0), endpoint=False).astype(np.int64)
+    spread = np.linspace(0, len(labels), max(most, 0), endpoint=False).astype(np.int64)
     return np.sort(_by_class(labels, seed)[spread])
 
 

@@ -53,8 +53,8 @@ def evaluate(
             `TrainingRecord.variance_factor`.
     """
     macro = _macro_f1(probabilities, targets, factor)
-    said, there = probabilities >= THRESHOLD, targets == 1
-    both = (said & there).sum(axis=0).tolist()
+    predicted, present = probabilities >= THRESHOLD, targets == 1
+    both = (predicted & present).sum(axis=0).tolist()
     whole = np.all(metrics.hits(probabilities, targets), axis=1)
     return MultilabelEvaluation(
         accuracy=macro,
@@ -62,8 +62,8 @@ def evaluate(
         log_loss=bootstrap(metrics.log_loss, probabilities, targets, factor),
         calibration_error=bootstrap(metrics.calibration_error, probabilities, targets, factor),
         overconfidence=bootstrap(metrics.overconfidence, probabilities, targets, factor),
-        recall=_shares(both, there, factor),
-        precision=_shares(both, said, factor),
+        recall=_shares(both, present, factor),
+        precision=_shares(both, predicted, factor),
         micro_f1=bootstrap(metrics.micro_f1, probabilities, targets, factor),
         subset_accuracy=proportion(int(whole.sum()), len(targets), factor),
     )

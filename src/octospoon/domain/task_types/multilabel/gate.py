@@ -134,17 +134,18 @@ def _new_classes(
     challenger: Answers, known: tuple[str, ...], targets: Targets, rules: Rules
 ) -> tuple[list[str], list[str]]:
     """Check that new classes are not predicted for most images without them; return reasons and notes."""
-    said = np.asarray(challenger.probabilities) >= THRESHOLD
+    predicted = np.asarray(challenger.probabilities) >= THRESHOLD
     reasons, notes = [], []
     for at, name in enumerate(challenger.spec.classes):
         if name in known:
             continue
-        there = targets[:, at] == 1
+        present = targets[:, at] == 1
+        rightly, falsely = predicted[present, at], predicted[~present, at]
         notes.append(
-            f"new class {name}: {int(said[there, at].sum())} of {int(there.sum())} audit images recognised, "
-            f"{int(said[~there, at].sum())} of {int((~there).sum())} others mistaken for it"
+            f"new class {name}: {int(rightly.sum())} of {len(rightly)} audit images recognised, "
+            f"{int(falsely.sum())} of {len(falsely)} others mistaken for it"
         )
-        if shown_mean(said[~there, at].astype(np.float64), rules) > rules.mistaken:
+        if shown_mean(falsely.astype(np.float64), rules) > rules.mistaken:
             reasons.append(f"most images without {name} are mistaken for it")
     return reasons, notes
 

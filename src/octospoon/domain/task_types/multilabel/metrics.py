@@ -34,9 +34,9 @@ def subset_accuracy(probabilities: Floats, targets: Targets) -> float:
 
 def f1_scores(probabilities: Floats, targets: Targets) -> npt.NDArray[np.float64]:
     """Return 2·TP / (2·TP + FP + FN) of each class, float64 [C]; NaN without occurrence or prediction."""
-    said, there = probabilities >= THRESHOLD, targets == 1
-    both = (said & there).sum(axis=0)
-    total = said.sum(axis=0) + there.sum(axis=0)
+    predicted, present = probabilities >= THRESHOLD, targets == 1
+    both = (predicted & present).sum(axis=0)
+    total = predicted.sum(axis=0) + present.sum(axis=0)
     scores = np.full(len(total), np.nan)
     np.divide(2 * both, total, out=scores, where=total > 0)
     return scores
@@ -58,9 +58,9 @@ def micro_f1(probabilities: Floats, labels: Targets) -> float:
     """Return the F1 score of all classes' decisions together; NaN for N = 0, 1 if there is none to find."""
     if not len(labels):
         return math.nan
-    said, there = probabilities >= THRESHOLD, labels == 1
-    total = int(said.sum() + there.sum())
-    return 2 * int((said & there).sum()) / total if total else 1.0
+    predicted, present = probabilities >= THRESHOLD, labels == 1
+    total = int(predicted.sum() + present.sum())
+    return 2 * int((predicted & present).sum()) / total if total else 1.0
 
 
 def losses(probabilities: Floats, targets: Targets) -> npt.NDArray[np.float64]:

@@ -107,24 +107,24 @@ class Repository:
         return len(sizes), sum(sizes)
 
 
-def check_architecture(client: Any, uri: str, wanted: str) -> None:  # noqa: ANN401 - not installed
+def check_architecture(client: Any, uri: str, architecture: str) -> None:  # noqa: ANN401 - not installed
     """Check that an image in ECR runs on the processor that the tasks have.
 
     Args:
         client: of ECR, in the image's region.
         uri: of the image.
-        wanted: a value of TrainingArchitecture.
+        architecture: a value of TrainingArchitecture.
 
     Raises:
         NotConfigured: there is no such image, or it is for another processor.
         ServiceUnavailable: ECR did not answer.
     """
-    found = architectures(client, uri)
-    if wanted not in found:
+    available = architectures(client, uri)
+    if architecture not in available:
         raise NotConfigured(
-            f"the image {uri} runs on {' and '.join(sorted(found)) or 'no known processor'}, but "
-            f"TrainingArchitecture is {wanted}: a task would never start. Delete the image, and build it "
-            f"with --platform linux/{_docker_name(wanted)}"
+            f"the image {uri} runs on {' and '.join(sorted(available)) or 'no known processor'}, but "
+            f"TrainingArchitecture is {architecture}: a task would never start. Delete the image, and build "
+            f"it with --platform linux/{_docker_name(architecture)}"
         )
 
 
@@ -169,8 +169,8 @@ def _known(names: Iterable[str]) -> set[str]:
     return {_PROCESSORS[name] for name in names if name in _PROCESSORS}
 
 
-def _docker_name(wanted: str) -> str:
-    return next(name for name, value in _PROCESSORS.items() if value == wanted)
+def _docker_name(architecture: str) -> str:
+    return next(name for name, value in _PROCESSORS.items() if value == architecture)
 
 
 def _config(address: str) -> dict[str, Any]:
