@@ -17,13 +17,8 @@ if TYPE_CHECKING:
     from octospoon.ui.pages import Pages
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-    "--no-sandbox",
-]
-"""WebGL without a graphics card; the sandbox needs rights that containers lack, and the pages are our own."""
+ARGUMENTS = ["--no-sandbox"]
+"""The sandbox needs rights that containers lack, and the pages are our own."""
 
 
 @contextmanager

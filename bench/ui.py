@@ -55,7 +55,7 @@ PAGE = 1_000_000
 _UNIT = 8192
 """Bytes of a read unit in a scan, which is eventually consistent."""
 BATCH = 50
-REPEATS = 5
+REPEATS, FRAMES = 5, 120
 
 
 class Table:
@@ -213,6 +213,15 @@ def timed_views(pages: Pages) -> dict[str, dict[str, float]]:
                 "seconds": statistics.median(seconds),
                 "browser_cpu_seconds": (browser_cpu() - spent) / len(seconds),
             }
+        page.evaluate("location.hash = '/map'")
+        page.wait_for_selector(".legend")
+        spent = browser_cpu()
+        frames = page.evaluate(_MOVED, FRAMES)
+        times["map, a frame while it moves"] = {
+            "seconds": statistics.median(frames) / 1000,
+            "slowest_tenth_seconds": sorted(frames)[-FRAMES // 10] / 1000,
+            "browser_cpu_seconds": (browser_cpu() - spent) / FRAMES,
+        }
     return times
 
 
@@ -224,6 +233,17 @@ _OPENED = """([address, ready]) => new Promise((resolve) => {
     : setTimeout(look, 5);
   setTimeout(look, 5);
 })"""
+
+_MOVED = """async (frames) => {
+  const times = [];
+  for (let i = 0; i < frames; i++) {
+    const began = performance.now();
+    document.dispatchEvent(new KeyboardEvent("keydown", { key: i % 2 ? "ArrowLeft" : "ArrowRight" }));
+    await new Promise(requestAnimationFrame); // it draws before this
+    times.push(performance.now() - began);
+  }
+  return times;
+}"""
 
 
 def main() -> int:

@@ -42,11 +42,7 @@ class Tab:
 
     def _console(self, message: Any) -> None:
         # an image that cannot be shown is answered with 404, which the console notes
-        if (
-            message.type in ("error", "warning")
-            and "404" not in message.text
-            and "GPU stall" not in message.text
-        ):
+        if message.type in ("error", "warning") and "404" not in message.text:
             self.problems.append(message.text)
 
     def go(self, address: str, heading: str) -> None:
@@ -79,12 +75,9 @@ def tab(browser: Any) -> Iterator[Callable[..., Tab]]:
     """Return a function that opens an address in a new tab with cookies of its own."""
     contexts = []
 
-    def opened(
-        address: str, viewport: dict[str, int] = WIDE, scheme: str = "light", script: str = "", **options: Any
-    ) -> Tab:
+    def opened(address: str, viewport: dict[str, int] = WIDE, scheme: str = "light", **options: Any) -> Tab:
         context = browser.new_context(viewport=viewport, color_scheme=scheme, **options)
         contexts.append(context)
-        context.add_init_script(script)
         result = Tab(context.new_page())
         result.page.goto(address)
         return result

@@ -1,4 +1,4 @@
-"""The map in a browser: what it draws, what the pointer does, and what is left without WebGL."""
+"""The map in a browser: what it draws, and what the pointer, the wheel and fingers do."""
 
 from __future__ import annotations
 
@@ -19,17 +19,11 @@ if TYPE_CHECKING:
     from browser.conftest import Tab
 
 Opener = Any
-WITHOUT_WEBGL = """
-const before = HTMLCanvasElement.prototype.getContext;
-HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
-  return kind.startsWith("webgl") ? null : before.call(this, kind, ...rest);
-};"""
+Place = tuple[float, float]
+APART = 25
+"""Pixels between an image and its neighbours, so that a pointer is over no other."""
 CORNER = 9
 """Pixels of the map's edge: its frame and its round corners have other colours, also without points."""
-LOSE = """() => {
-  const canvas = document.querySelector(".map .stage canvas");
-  canvas.getContext("webgl2").getExtension("WEBGL_lose_context").loseContext();
-}"""
 
 
 @pytest.fixture
@@ -40,7 +34,7 @@ def pool(tmp_path: Path) -> Iterator[tuple[Served, str]]:
         yield world, address
 
 
-def on_screen(world: Served, tab: Tab) -> dict[str, tuple[float, float]]:
+def on_screen(world: Served, tab: Tab) -> dict[str, Place]:
     """Return where the map shows each image, in pixels of the screen, by key."""
     snapshot = world.pages.pool.snapshot
     assert snapshot is not None
@@ -53,8 +47,8 @@ def on_screen(world: Served, tab: Tab) -> dict[str, tuple[float, float]]:
     return dict(zip(snapshot.keys, shown.tolist(), strict=True))
 
 
-def becomes(tab: Tab, place: tuple[float, float], wanted: np.ndarray) -> bool:
-    """Wait until the map has about a colour at a place of the screen; return False if it never has."""
+def becomes(tab: Tab, place: Place, wanted: np.ndarray) -> bool:
+    """Wait until the screen has about a colour at a place in its own pixels; return False if it never has."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         image = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
@@ -68,14 +62,13 @@ def opened_map(tab: Opener, address: str, **options: Any) -> Tab:
     opened: Tab = tab(address, **options)
     opened.go("/map?colour=predicted", "Pool")
     opened.page.locator(".legend li").first.wait_for()
-    if "script" not in options:
-        assert drawn(opened), "the map shows no points"
+    assert drawn(opened), "the map shows no points"
     return opened
 
 
 def drawn(tab: Tab) -> bool:
     """Wait until the map shows points; return False if it never does."""
-    stage, deadline = tab.page.locator(".map .stage"), time.monotonic() + 30
+    stage, deadline = tab.page.locator(".map"), time.monotonic() + 30
     while time.monotonic() < deadline:
         seen = ImageOps.crop(Image.open(io.BytesIO(stage.screenshot())).convert("RGB"), CORNER)
         if len(seen.getcolors(1 << 20) or ()) > 1:
@@ -83,15 +76,17 @@ def drawn(tab: Tab) -> bool:
     return False
 
 
-def test_points_have_the_colours_of_the_legend(pool: tuple[Served, str], tab: Opener) -> None:
+@pytest.mark.parametrize("density", [1, 2])
+def test_points_have_the_colours_of_the_legend(pool: tuple[Served, str], tab: Opener, density: int) -> None:
     world, address = pool
-    opened = opened_map(tab, address)
+    opened = opened_map(tab, address, device_scale_factor=density)
     for name in ("cat", "dog", "owl"):
         row = opened.page.get_by_role("button", name=name)
         swatch = row.locator(".swatch").evaluate("element => getComputedStyle(element).backgroundColor")
         wanted = np.array([int(part) for part in swatch.strip("rgb()").split(",")])
         key = next(key for key in on_screen(world, opened) if key.startswith(name))
-        assert becomes(opened, on_screen(world, opened)[key], wanted), name
+        x, y = on_screen(world, opened)[key]
+        assert becomes(opened, (density * x, density * y), wanted), name
     assert opened.problems == []
 
 
@@ -141,28 +136,60 @@ def test_a_view_opened_again_while_reading_is_drawn(pool: tuple[Served, str], ta
     assert opened.problems == []
 
 
-def test_without_webgl_the_legend_still_selects(pool: tuple[Served, str], tab: Opener) -> None:
-    opened = opened_map(tab, pool[1], script=WITHOUT_WEBGL)
-    alert = opened.page.get_by_role("alert")
-    assert "hardware acceleration" in alert.inner_text()
-    assert barriers(opened) == []
-    opened.page.keyboard.press("l")
-    opened.page.keyboard.press("+")
-    opened.page.get_by_role("button", name="owl").click()
-    opened.page.get_by_role("button", name="Select what stands out").click()
+def test_the_legend_selects_without_a_pointer(pool: tuple[Served, str], tab: Opener) -> None:
+    opened = opened_map(tab, pool[1])
+    for name in ("owl", "Select what stands out"):
+        opened.page.get_by_role("button", name=name).focus()
+        opened.page.keyboard.press("Enter")
     opened.page.get_by_role("heading", name="15 images selected").wait_for()
-    opened.go("/next", "Next round")
-    opened.go("/map", "Pool")
-    opened.page.get_by_role("heading", name="The map cannot be drawn").wait_for()
+    assert barriers(opened) == []
     assert opened.problems == []
 
 
-def test_a_lost_context_is_said(pool: tuple[Served, str], tab: Opener) -> None:
+def two_images(world: Served, tab: Tab) -> tuple[Place, str, Place]:
+    """Return the place of an image, another image, and where that is when the map has twice the size.
+
+    The first image stays where it is. Nothing else is where the other one will be.
+    """
+    places, box = on_screen(world, tab), tab.page.locator(".map").bounding_box()
+    for first in places.values():
+        grown = {key: tuple(2 * np.array(place) - first) for key, place in places.items()}
+        for key, place in grown.items():
+            inside = (np.abs(np.array(place) - first) > 60).all() and (
+                box["x"] + 9 < place[0] < box["x"] + box["width"] - 9
+                and box["y"] + 9 < place[1] < box["y"] + box["height"] - 9
+            )
+            others = [np.hypot(*np.subtract(place, grown[other])) for other in grown if other != key]
+            if inside and min(others) > APART:
+                return first, key, place
+    raise AssertionError("no two images are far enough from the others")
+
+
+def test_the_wheel_zooms_around_the_pointer(pool: tuple[Served, str], tab: Opener) -> None:
     opened = opened_map(tab, pool[1])
-    opened.page.locator(".map .stage canvas").wait_for()
-    opened.page.wait_for_timeout(500)
-    opened.page.evaluate(LOSE)
-    assert "Reload the page" in opened.page.get_by_role("alert").inner_text()
-    opened.page.get_by_role("button", name="cat").click()
-    opened.page.get_by_role("button", name="Select what stands out").click()
-    opened.page.get_by_role("heading", name="15 images selected").wait_for()
+    first, key, place = two_images(pool[0], opened)
+    opened.page.mouse.move(*first)
+    opened.page.mouse.wheel(0, -500)  # one doubling
+    opened.page.wait_for_function("document.querySelector('.tip').hidden")
+    opened.page.mouse.move(*place, steps=2)
+    opened.page.locator(".tip .key", has_text=key).wait_for()
+    assert opened.page.evaluate("scrollY") == 0
+
+
+def test_two_fingers_zoom_and_one_opens(pool: tuple[Served, str], tab: Opener) -> None:
+    opened = opened_map(tab, pool[1], has_touch=True)
+    first, key, place = two_images(pool[0], opened)
+    touch = opened.page.context.new_cdp_session(opened.page)
+
+    def fingers(kind: str, *places: Place) -> None:
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    away = 60 if first[0] < place[0] else -60
+    fingers("touchStart", first)
+    fingers("touchStart", first, (first[0] + away, first[1]))
+    fingers("touchMove", first, (first[0] + 1.5 * away, first[1]))
+    fingers("touchMove", first, (first[0] + 2 * away, first[1]))
+    fingers("touchEnd")
+    opened.page.touchscreen.tap(*place)
+    opened.page.get_by_role("heading", name=key).wait_for()

@@ -48,7 +48,7 @@
       this.select = o.h("select", { onchange: (event) => { history.replaceState(null, "", `#/map?colour=${event.target.value}`); this.colourBy(event.target.value); } });
       for (const [name, { title }] of Object.entries(o.colourings)) this.select.append(o.h("option", { value: name }, title));
       this.lassoButton = o.h("button", { type: "button", "aria-pressed": "false", title: "Key: L. With a mouse, Shift and drag does the same.", onclick: () => this.toggleLasso() }, "Lasso");
-      this.tools = [
+      const tools = [
         this.lassoButton,
         this.button("Zoom in", "+", () => this.plot.zoomBy(1)),
         this.button("Zoom out", "−", () => this.plot.zoomBy(-1)),
@@ -57,7 +57,7 @@
       this.root = o.h("div", {},
         o.h("div", { class: "title" },
           o.h("h1", {}, "Pool"), this.counts,
-          o.h("div", { class: "tools", role: "toolbar", "aria-label": "Map" }, o.h("label", {}, "Colour by ", this.select), this.tools)),
+          o.h("div", { class: "tools", role: "toolbar", "aria-label": "Map" }, o.h("label", {}, "Colour by ", this.select), tools)),
         o.h("div", { class: "with-side" }, o.h("div", { class: "frame" }, this.stage, this.tip), o.h("div", { class: "side" }, this.legend, this.panel)),
         this.hint);
       this.key = (event) => this.pressed(event);
@@ -76,21 +76,12 @@
       this.colourBy(wanted);
     }
 
-    /** Return the plot, or one that draws nothing where the browser cannot. */
     plotted() {
-      if (!o.canDraw()) return this.undrawn("WebGL 2 is off or missing in this browser. Turn on hardware acceleration in its settings, or use another browser.");
       return new o.Scatter(this.stage, this.pool.columns.place, {
         hovered: (i, x, y) => this.hover(i, x, y),
         clicked: (i) => { location.hash = o.imageAddress(this.pool.keys[i]); },
         lassoed: (found, added) => this.choose(found, added),
-        failed: (why) => { this.plot.close(); this.plot = this.undrawn(`The browser stopped drawing: ${why}. Reload the page to draw the map again.`); },
       });
-    }
-
-    undrawn(why) {
-      for (const tool of this.tools) tool.disabled = true;
-      o.fill(this.stage, o.h("div", { class: "undrawn", role: "alert" }, o.h("h2", {}, "The map cannot be drawn"), o.p(why), o.p("The legend still selects images, and all other views work.")));
-      return new o.NoPlot();
     }
 
     hide() { document.removeEventListener("keydown", this.key); this.tip.hidden = true; }
@@ -152,7 +143,6 @@
     }
 
     toggleLasso() {
-      if (this.lassoButton.disabled) return;
       this.plot.lasso = !this.plot.lasso;
       this.lassoButton.setAttribute("aria-pressed", String(this.plot.lasso));
       this.stage.classList.toggle("drawing", this.plot.lasso);

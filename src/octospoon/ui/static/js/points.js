@@ -1,44 +1,65 @@
 "use strict";
-/* The layer of deck.gl that draws the points of the map. Each point is one vertex: deck.gl's own scatterplot
-   draws an instance of a square for each, which takes many times longer without a graphics card. */
+/* Draws many points into a canvas. The pixels are set in memory, because this is as fast on every machine: a point
+   is a few of them, and nothing depends on a graphics card or its driver. */
 (function (o) {
-  const VERTEX = (radius) => `#version 300 es
-    #define SHADER_NAME octospoon-points
-    in vec2 positions;
-    in vec4 colours;
-    out vec4 colour;
-    void main(void) {
-      geometry.worldPosition = vec3(positions, 0.0);
-      gl_Position = project_position_to_clipspace(geometry.worldPosition, vec3(0.0), vec3(0.0), geometry.position);
-      gl_PointSize = 2.0 * ${radius.toFixed(1)} * project.devicePixelRatio;
-      colour = colours;
-    }`;
-  const FRAGMENT = `#version 300 es
-    precision highp float;
-    in vec4 colour;
-    out vec4 fragColor;
-    void main(void) {
-      if (length(2.0 * gl_PointCoord - 1.0) > 1.0) discard;
-      fragColor = colour;
-    }`;
+  const MOST = 4e6; // pixels of a drawing; it is coarser than the screen where that has more
 
-  /** Props: `data` as { length, attributes } with `getPosition` (2 floats) and `getColour` (4 bytes), and `radius` in pixels. */
-  o.Points = class extends deck.Layer {
-    initializeState() {
-      const attributes = this.getAttributeManager();
-      attributes.remove(["instancePickingColors"]);
-      attributes.add({ positions: { size: 2, accessor: "getPosition" }, colours: { size: 4, type: "unorm8", accessor: "getColour" } });
-      const shaders = this.getShaders({ vs: VERTEX(this.props.radius), fs: FRAGMENT, modules: [deck.project32] });
-      this.setState({ model: new luma.Model(this.context.device, { ...shaders, id: this.props.id, bufferLayout: attributes.getBufferLayouts(), topology: "point-list", isInstanced: false }) });
+  /** Return the pixels of a disc: the offsets of each from the middle, its distance from which is at most `reach`,
+      and the share of it that the disc covers. */
+  function disc(radius) {
+    const reach = Math.ceil(radius), pixels = [];
+    for (let y = -reach; y <= reach; y++) {
+      for (let x = -reach; x <= reach; x++) {
+        const covered = Math.min(1, radius + 0.5 - Math.hypot(x, y));
+        if (covered > 0.1) pixels.push({ x, y, covered });
+      }
+    }
+    return { reach, whole: pixels.filter((each) => each.covered === 1), partly: pixels.filter((each) => each.covered < 1) };
+  }
+
+  /** Points in a canvas that fills its element; `radius` is in CSS pixels. */
+  o.Points = class {
+    constructor(canvas, radius) {
+      this.canvas = canvas; this.radius = radius; this.ratio = 0;
+      this.pen = canvas.getContext("2d", { willReadFrequently: true }); // its pixels stay in memory
     }
 
-    draw() {
-      const { model } = this.state;
-      model.setVertexCount(this.props.data.length);
-      // the browser compiles shaders in the background, and deck.gl does not ask again when they are ready
-      if (!model.draw(this.context.renderPass)) this.setNeedsRedraw();
+    /** Make room for a drawing of a size in CSS pixels. */
+    fit(width, height) {
+      const ratio = Math.min(devicePixelRatio, Math.sqrt(MOST / (width * height)));
+      const across = Math.round(width * ratio), down = Math.round(height * ratio);
+      if (across === this.canvas.width && down === this.canvas.height && ratio === this.ratio) return;
+      this.canvas.width = across; this.canvas.height = down; this.ratio = ratio;
+      const { reach, whole, partly } = disc(this.radius * ratio);
+      this.reach = reach; this.margin = 2 * reach; // so that no disc has to be clipped
+      this.image = new ImageData(across + 2 * this.margin, down + 2 * this.margin);
+      this.pixels = new Uint32Array(this.image.data.buffer);
+      const offset = ({ x, y }) => y * this.image.width + x;
+      this.whole = Int32Array.from(whole, offset); this.partly = Int32Array.from(partly, offset);
+      this.covered = Float32Array.from(partly, (each) => each.covered);
+    }
+
+    /** Draw points, later ones above earlier ones. A point without a place (NaN) is not drawn.
+
+        `places` has x and y of each; `colours` one number for each: opacity, blue, green and red, a byte each, from
+        the highest on; `view` the point { x, y } in the middle, and `scale` in CSS pixels. */
+    draw(places, colours, { x, y, scale }) {
+      const { pixels, whole, partly, covered, reach, ratio } = this, { width, height } = this.image;
+      const size = scale * ratio, left = width / 2 - x * size, top = height / 2 + y * size;
+      const right = width - reach, bottom = height - reach;
+      pixels.fill(0);
+      for (let i = 0; i < colours.length; i++) {
+        const across = left + places[2 * i] * size, down = top - places[2 * i + 1] * size;
+        if (!(across >= reach && across < right && down >= reach && down < bottom)) continue;
+        const at = Math.floor(down) * width + Math.floor(across), colour = colours[i];
+        for (let j = 0; j < whole.length; j++) pixels[at + whole[j]] = colour;
+        for (let j = 0; j < partly.length; j++) {
+          const edge = at + partly[j];
+          if (pixels[edge] === 0) pixels[edge] = (colour & 0xffffff) | ((colour >>> 24) * covered[j] << 24);
+          else if (covered[j] > 0.5) pixels[edge] = colour;
+        }
+      }
+      this.pen.putImageData(this.image, -this.margin, -this.margin);
     }
   };
-  o.Points.layerName = "Points";
-  o.Points.defaultProps = { getPosition: { type: "accessor", value: [0, 0] }, getColour: { type: "accessor", value: [0, 0, 0, 255] }, radius: 3 };
 })(octospoon);

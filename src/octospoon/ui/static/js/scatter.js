@@ -1,8 +1,9 @@
 "use strict";
-/* The points of the map: drawn by deck.gl, with zoom, hover and a lasso. */
+/* The points of the map, with zoom, hover and a lasso. */
 (function (o) {
-  const SHADES = [45, 130, 220, 255]; // opacity of points that stand back, have no value, have one, and are chosen
+  const SHADES = [60, 130, 220, 255]; // opacity of points that stand back, have no value, have one, and are chosen
   const DRAGGED = 5; // pixels of a press that moves the map
+  const OUT = 3, IN = 12; // how far the map zooms from showing everything, in doublings
 
   /** Return the smallest rectangle that holds the places, ignoring images that have none. */
   function extent(places) {
@@ -25,75 +26,72 @@
     return inside;
   };
 
-  /** Return whether the browser can draw points. */
-  o.canDraw = function () {
-    return Boolean(document.createElement("canvas").getContext("webgl2"));
-  };
-
-  /** A plot that draws nothing. */
-  o.NoPlot = class {
-    constructor() { this.path = []; this.lasso = false; }
-    paint() {}
-    zoomBy() {}
-    panBy() {}
-    reset() {}
-    close() {}
-  };
-
-  /** A plot in an element. `told` has the functions hovered(i, x, y), clicked(i), lassoed(indices, added), and
-      failed(why), when the browser can draw no more. */
+  /** A plot in an element. `places` has x and y of each image, NaN where it has none. `told` has the functions
+      hovered(i, x, y), clicked(i) and lassoed(indices, added). */
   o.Scatter = class {
     constructor(element, places, told) {
       this.element = element; this.places = places; this.told = told;
       this.length = places.length / 2;
-      this.colours = new Uint8Array(4 * this.length);
-      this.positions = new Float32Array(places.length);
-      this.drawn = new Float32Array(places.length); // the positions in the order of drawing
-      // an image without a place is drawn nowhere near the others
-      for (let i = 0; i < places.length; i++) this.positions[i] = Number.isNaN(places[i]) ? 1e9 : places[i];
-      this.path = [];
+      this.drawn = new Float32Array(places.length); // the places in the order of drawing
+      this.colours = new Uint32Array(this.length);
+      // from the top to the bottom: pixels that are near each other are set faster
+      this.order = new Uint32Array(this.length).map((_, i) => i).sort((a, b) => (places[2 * b + 1] || 0) - (places[2 * a + 1] || 0));
+      this.path = []; this.pencil = -1; // of the lasso that is being drawn, and the pointer that draws it
       this.lasso = false;
-      this.canvas = o.h("canvas", { class: "lasso", "aria-hidden": "true" });
-      this.stage = o.h("div", { class: "stage" });
-      element.replaceChildren(this.stage, this.canvas);
-      this.home = this.fitted();
-      this.view = this.home;
-      this.radius = this.length > 20000 ? 1.5 : this.length > 2000 ? 3 : 5;
+      this.fingers = new Map(); // where the pointers are that hold the map
       this.hovered = -1;
-      this.deck = new deck.Deck({
-        parent: this.stage, width: "100%", height: "100%",
-        views: new deck.OrthographicView({ flipY: false }),
-        viewState: this.view, controller: { keyboard: true, doubleClickZoom: true },
-        getCursor: ({ isDragging }) => (isDragging ? "grabbing" : this.hovered >= 0 ? "pointer" : "grab"),
-        onViewStateChange: ({ viewState }) => this.look(viewState),
-        onError: (error) => told.failed(error.message),
-        layers: [],
-      });
-      this.stage.addEventListener("webglcontextlost", () => told.failed("the graphics card was taken from the page"), true);
+      this.radius = this.length > 20000 ? 1.5 : this.length > 2000 ? 3 : 5;
+      const layer = (name) => o.h("canvas", { class: name, "aria-hidden": "true" });
+      this.points = new o.Points(layer("points"), this.radius);
+      this.overlay = layer("lasso");
+      element.replaceChildren(this.points.canvas, this.overlay);
+      this.view = this.fitted();
+      this.frame = 0;
       this.listen();
-      this.resized = new ResizeObserver(() => { this.canvas.width = element.clientWidth; this.canvas.height = element.clientHeight; });
+      this.resized = new ResizeObserver(() => this.resize());
       this.resized.observe(element);
     }
 
+    resize() {
+      const { clientWidth, clientHeight } = this.element;
+      if (!clientWidth || !clientHeight) return; // another view is shown; the drawing stays
+      this.overlay.width = clientWidth; this.overlay.height = clientHeight;
+      this.draw(); this.sketch();
+    }
+
+    /** Return the view that shows everything. */
     fitted() {
       const { left, right, bottom, top } = extent(this.places);
-      if (left > right) return { target: [0, 0, 0], zoom: 0 };
+      if (left > right) return { x: 0, y: 0, zoom: 0 };
       const width = this.element.clientWidth || 600, height = this.element.clientHeight || 400;
       const zoom = Math.log2(0.92 * Math.min(width / (right - left || 1), height / (top - bottom || 1)));
-      return { target: [(left + right) / 2, (bottom + top) / 2, 0], zoom };
+      return { x: (left + right) / 2, y: (bottom + top) / 2, zoom };
     }
 
     look(view) {
       this.view = view;
-      this.deck.setProps({ viewState: view });
+      this.redraw();
       this.hover(-1, 0, 0); this.sketch(); // the pointer is over another place now
     }
 
-    zoomBy(steps) { this.look({ ...this.view, zoom: this.view.zoom + steps }); }
-    panBy(x, y) {
-      const scale = 2 ** this.view.zoom, [cx, cy] = this.view.target;
-      this.look({ ...this.view, target: [cx + x / scale, cy + y / scale, 0] });
+    get scale() { return 2 ** this.view.zoom; }
+
+    /** Return the place that is shown at a position in the element. */
+    placeAt([x, y]) {
+      return [this.view.x + (x - this.element.clientWidth / 2) / this.scale, this.view.y - (y - this.element.clientHeight / 2) / this.scale];
     }
+
+    /** Zoom by some doublings; what is at a position in the element stays there. */
+    zoomBy(doublings, at = [this.element.clientWidth / 2, this.element.clientHeight / 2]) {
+      const everything = this.fitted().zoom;
+      const zoom = Math.min(Math.max(this.view.zoom + doublings, everything - OUT), everything + IN);
+      const [x, y] = this.placeAt(at), share = this.scale / 2 ** zoom;
+      this.look({ x: x - (x - this.view.x) * share, y: y - (y - this.view.y) * share, zoom });
+    }
+
+    /** Look at what is some pixels further to the right and up. */
+    panBy(x, y) { this.look({ ...this.view, x: this.view.x + x / this.scale, y: this.view.y + y / this.scale }); }
+
     reset() { this.look(this.fitted()); }
 
     /** Colour every point: `colour(i)` is [r, g, b], `shown(i)` and `chosen` say which stand out. Those are
@@ -105,33 +103,30 @@
         levels[i] = level; ends[level]++;
       }
       const next = ends.map((_, level) => ends.slice(0, level).reduce((sum, number) => sum + number, 0));
-      for (let i = 0; i < this.length; i++) {
+      for (const i of this.order) {
         const [r, g, b] = colour(i), at = next[levels[i]]++;
-        this.drawn[2 * at] = this.positions[2 * i]; this.drawn[2 * at + 1] = this.positions[2 * i + 1];
-        this.colours.set([r, g, b, SHADES[levels[i]]], 4 * at);
+        this.drawn[2 * at] = this.places[2 * i]; this.drawn[2 * at + 1] = this.places[2 * i + 1];
+        this.colours[at] = (SHADES[levels[i]] << 24) | (b << 16) | (g << 8) | r;
       }
-      this.draw();
+      this.redraw();
     }
+
+    /** Draw before the next frame of the screen. */
+    redraw() { this.frame = this.frame || requestAnimationFrame(() => { this.frame = 0; this.draw(); }); }
 
     draw() {
-      this.deck.setProps({
-        layers: [new o.Points({
-          id: "images", radius: this.radius,
-          data: { length: this.length, attributes: {
-            getPosition: { value: this.drawn.slice(), size: 2 },
-            getColour: { value: this.colours.slice(), size: 4, normalized: true },
-          } },
-        })],
-      });
+      const { clientWidth, clientHeight } = this.element;
+      if (!clientWidth || !clientHeight) return;
+      this.points.fit(clientWidth, clientHeight);
+      this.points.draw(this.drawn, this.colours, { x: this.view.x, y: this.view.y, scale: this.scale });
     }
 
-    /** Return the index of the image under a position of the screen; -1 for none. */
-    under([x, y]) {
-      const scale = 2 ** this.view.zoom, [cx, cy] = this.view.target;
-      const px = cx + (x - this.element.clientWidth / 2) / scale, py = cy - (y - this.element.clientHeight / 2) / scale;
-      let nearest = -1, least = ((this.radius + 2.5) / scale) ** 2;
+    /** Return the index of the image under a position in the element; -1 for none. */
+    under(at) {
+      const [x, y] = this.placeAt(at);
+      let nearest = -1, least = ((this.radius + 2.5) / this.scale) ** 2;
       for (let i = 0; i < this.length; i++) {
-        const dx = this.positions[2 * i] - px, dy = this.positions[2 * i + 1] - py, squared = dx * dx + dy * dy;
+        const dx = this.places[2 * i] - x, dy = this.places[2 * i + 1] - y, squared = dx * dx + dy * dy;
         if (squared <= least) { least = squared; nearest = i; }
       }
       return nearest;
@@ -139,46 +134,60 @@
 
     hover(i, x, y) {
       if (i !== this.hovered) { this.hovered = i; this.sketch(); }
+      this.element.style.cursor = this.fingers.size ? "grabbing" : i >= 0 ? "pointer" : "";
       this.told.hovered(i, x, y);
     }
 
     listen() {
-      const at = (event) => { const box = this.canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
-      const begins = (event) => {
-        if (event.button !== 0 || !(this.lasso || event.shiftKey)) return;
-        event.stopPropagation(); event.preventDefault();
-        this.path = [at(event)];
-        this.added = event.ctrlKey || event.metaKey;
-        this.element.setPointerCapture(event.pointerId);
-      };
-      const moves = (event) => {
-        if (this.path.length) { event.stopPropagation(); this.path.push(at(event)); this.sketch(); return; }
-        const place = at(event);
-        this.hover(event.buttons ? -1 : this.under(place), ...place);
-      };
-      const ends = (event) => {
-        if (!this.path.length) return;
-        event.stopPropagation();
-        const path = this.path;
-        this.path = []; this.sketch();
-        if (path.length > 2) this.told.lassoed(this.within(path), this.added);
-      };
-      this.element.addEventListener("pointerdown", begins, true);
-      this.element.addEventListener("pointermove", moves, true);
-      this.element.addEventListener("pointerup", ends, true);
-      this.element.addEventListener("pointercancel", () => { this.path = []; this.sketch(); }, true);
-      this.element.addEventListener("pointerleave", () => this.hover(-1, 0, 0));
+      const at = (event) => { const box = this.element.getBoundingClientRect(); return [event.clientX - box.left - this.element.clientLeft, event.clientY - box.top - this.element.clientTop]; };
+      const on = (name, act) => this.element.addEventListener(name, (event) => act(event, at(event)), { passive: false });
       let pressed = [0, 0];
-      this.element.addEventListener("pointerdown", (event) => { pressed = at(event); });
-      this.element.addEventListener("click", (event) => {
-        const place = at(event), i = this.under(place);
+      on("pointerdown", (event, place) => {
+        if (event.button !== 0) return;
+        this.element.setPointerCapture(event.pointerId);
+        pressed = place;
+        if (this.path.length) return;
+        if (this.lasso || event.shiftKey) { this.path = [place]; this.pencil = event.pointerId; this.added = event.ctrlKey || event.metaKey; } else this.fingers.set(event.pointerId, place);
+      });
+      on("pointermove", (event, place) => {
+        if (this.path.length) { if (event.pointerId === this.pencil) { this.path.push(place); this.sketch(); } } else if (this.fingers.has(event.pointerId)) this.drag(event.pointerId, place);
+        else this.hover(event.buttons ? -1 : this.under(place), ...place);
+      });
+      on("pointerup", (event) => this.release(event.pointerId, true));
+      on("pointercancel", (event) => this.release(event.pointerId, false));
+      on("pointerleave", () => this.hover(-1, 0, 0));
+      on("wheel", (event, place) => {
+        event.preventDefault(); // the page stays where it is
+        this.zoomBy(-event.deltaY * [0.002, 0.05, 1][event.deltaMode] * (event.ctrlKey ? 10 : 1), place); // a pinch on a touchpad has Ctrl and small steps
+      });
+      on("click", (event, place) => {
+        const i = this.under(place);
         if (i >= 0 && !this.lasso && !event.shiftKey && Math.hypot(place[0] - pressed[0], place[1] - pressed[1]) < DRAGGED) this.told.clicked(i);
       });
+      on("dblclick", (event, place) => { if (!this.lasso) this.zoomBy(event.shiftKey ? -1 : 1, place); });
     }
 
+    /** Move a pointer that holds the map. A second one stays over its place, so that two of them zoom. */
+    drag(finger, place) {
+      const before = this.fingers.get(finger), [other] = [...this.fingers].filter(([each]) => each !== finger);
+      this.fingers.set(finger, place);
+      if (!other) return this.panBy(before[0] - place[0], place[1] - before[1]);
+      const distance = ([x, y]) => Math.max(1, Math.hypot(x - other[1][0], y - other[1][1]));
+      this.zoomBy(Math.log2(distance(place) / distance(before)), other[1]);
+    }
+
+    release(finger, finished) {
+      this.fingers.delete(finger);
+      const path = this.path;
+      if (!path.length || finger !== this.pencil) return;
+      this.path = []; this.sketch();
+      if (finished && path.length > 2) this.told.lassoed(this.within(path), this.added);
+    }
+
+    /** Draw what lies over the points: the ring around the image under the pointer, and the lasso. */
     sketch() {
-      const pen = this.canvas.getContext("2d");
-      pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
+      const pen = this.overlay.getContext("2d");
+      pen.clearRect(0, 0, this.overlay.width, this.overlay.height);
       if (this.hovered >= 0) this.ring(pen, this.hovered);
       if (!this.path.length) return;
       pen.beginPath();
@@ -190,20 +199,16 @@
 
     /** Draw a ring around an image; two lines, so that it shows on every colour. */
     ring(pen, i) {
-      const scale = 2 ** this.view.zoom, [cx, cy] = this.view.target;
-      const x = this.element.clientWidth / 2 + (this.positions[2 * i] - cx) * scale, y = this.element.clientHeight / 2 - (this.positions[2 * i + 1] - cy) * scale;
+      const x = this.element.clientWidth / 2 + (this.places[2 * i] - this.view.x) * this.scale, y = this.element.clientHeight / 2 - (this.places[2 * i + 1] - this.view.y) * this.scale;
       for (const [width, colour] of [[4, "rgb(255, 255, 255)"], [2, "rgb(0, 0, 0)"]]) {
         pen.beginPath(); pen.arc(x, y, this.radius + 3, 0, 2 * Math.PI);
         pen.lineWidth = width; pen.strokeStyle = colour; pen.stroke();
       }
     }
 
-    /** Return the indices of the images inside a path of screen positions. */
+    /** Return the indices of the images inside a path of positions in the element. */
     within(path) {
-      const scale = 2 ** this.view.zoom, [cx, cy] = this.view.target;
-      const width = this.element.clientWidth, height = this.element.clientHeight;
-      const polygon = path.map(([x, y]) => [cx + (x - width / 2) / scale, cy - (y - height / 2) / scale]);
-      const xs = polygon.map(([x]) => x), ys = polygon.map(([, y]) => y);
+      const polygon = path.map((at) => this.placeAt(at)), xs = polygon.map(([x]) => x), ys = polygon.map(([, y]) => y);
       const [left, right, bottom, top] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
       const found = [];
       for (let i = 0; i < this.length; i++) {
@@ -213,6 +218,6 @@
       return found;
     }
 
-    close() { this.resized.disconnect(); this.deck.finalize(); }
+    close() { this.resized.disconnect(); cancelAnimationFrame(this.frame); }
   };
 })(octospoon);
