@@ -30,7 +30,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks multilabel upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-detection-value bench-evaluation bench-heads bench-label-value bench-macro-f1 bench-several-classes bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks multilabel detection upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-detection-value bench-evaluation bench-heads bench-label-value bench-macro-f1 bench-several-classes bench-load \
 	bench-rescore bench-score bench-select bench-ui screenshots peers image-sets oracle finetune import-detectors trainer-command test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -38,7 +38,7 @@ TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
 
-demo: prepared ## set up, then run the whole loop on real images and stop: TASK=multilabel for several classes per image
+demo: $(if $(filter detection,$(TASK)),$(ENVS)/finetune/.installed) prepared ## set up, then run the whole loop on real images and stop: TASK=multilabel for several classes per image, TASK=detection for boxes (installs PyTorch)
 	@OCTOSPOON_STARTED=$(STARTED) .venv/bin/octospoon demo $(if $(TASK),--task $(TASK))
 
 up: prepared ## set up, then leave the stack running: CLASSES=cat,dog SET="BatchSize=20 AuditShare=0.3" BACKBONE=name INSTRUCTION=file HOST=0.0.0.0
@@ -71,6 +71,9 @@ two-stacks: prepared ## deploy two stacks on one LocalStack and score 1,000 imag
 
 multilabel: prepared ## run the loop with several classes per image on a stack of its own
 	@OCTOSPOON_MULTILABEL=1 .venv/bin/pytest -s -n0 tests/e2e/test_multilabel.py
+
+detection: $(ENVS)/finetune/.installed prepared ## run the loop with boxes on a stack of its own (installs PyTorch)
+	@OCTOSPOON_DETECTION=1 .venv/bin/pytest -s -n0 tests/e2e/test_detection.py
 
 upgrade: prepared ## deploy an earlier release, let it work, deploy today's over it, and go on
 	@OCTOSPOON_UPGRADE=1 .venv/bin/pytest -s tests/e2e/test_upgrade.py
@@ -326,8 +329,9 @@ $(ENVS)/browser/.installed: $(REQUIREMENTS)/dev.txt $(REQUIREMENTS)/browser.txt 
 		&& $(EDITABLE) $(@D) --editable .)
 	@touch $@
 
-# the trainer's environment with PyTorch, only for `make finetune` and Trainer=finetune
+# the trainer's environment with PyTorch, only for Trainer=finetune: `make finetune`, `make demo TASK=detection`
 $(ENVS)/finetune/.installed: $(REQUIREMENTS)/finetune.txt | .venv/.uv
+	@.venv/bin/python -m tools.room $(@D) "$$($(UV) cache dir)"
 	$(call install,finetune,$(NEW) $(@D) && $(PIP) $(@D) -r $(REQUIREMENTS)/finetune.txt \
 		&& $(EDITABLE) $(@D) --editable .)
 	@touch $@

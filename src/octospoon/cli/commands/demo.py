@@ -20,18 +20,19 @@ Task = Annotated[
     typer.Option(
         "--task",
         metavar="TYPE",
-        help="The kind of label: classification for one digit per image, multilabel for several.",
+        help="The kind of label: classification for one digit per image, multilabel for several, detection "
+        "for their boxes.",
     ),
 ]
 
 
-@app.command(cls=Command, epilog=examples("octospoon demo", "octospoon demo --task multilabel"))
+@app.command(cls=Command, epilog=examples("octospoon demo", "octospoon demo --task detection"))
 def demo(task: Task = "classification") -> None:
     """Run the whole loop on real images, then stop everything.
 
     Use it to see octospoon work before you bring images of your own. It starts a local stack, uploads the
     digits of scikit-learn, labels them in several rounds, and trains and promotes models. It needs a
-    checkout that `make demo` has set up.
+    checkout that `make demo` has set up, or `make demo TASK=detection` for boxes.
     """
     import os
     import signal
@@ -47,6 +48,7 @@ def demo(task: Task = "classification") -> None:
     from octospoon.cli.demo.tasks import task_named
     from octospoon.cli.local.assemble import assemble
     from octospoon.cli.local.first_model import FirstModel
+    from octospoon.cli.local.trainer import trainer_environment
     from octospoon.cli.stack import start
     from octospoon.training.model.model_file import starter_model
 
@@ -54,6 +56,7 @@ def demo(task: Task = "classification") -> None:
         # a shell starts background jobs with SIGINT ignored; Ctrl-C must stop the servers all the same
         signal.signal(signal.SIGINT, signal.default_int_handler)
     data = task_named(task)
+    trainer_environment(data.parameters.get("Trainer", "head"))  # before a server is started
     started, progress = float(os.environ.get(STARTED) or time.time()), timed_progress()
     with start(Path.cwd(), progress=progress, fresh=True, name="demo") as servers:
         model = FirstModel("", progress, parameters(data)) if data.photos else starter_model

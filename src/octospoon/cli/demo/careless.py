@@ -9,18 +9,14 @@ from rich.progress import track
 from octospoon.cli.demo.failed import DemoFailed
 from octospoon.cli.demo.oracle import correct, submit
 from octospoon.cli.operations.waiting import wait_for
-from octospoon.domain.task_types.multilabel.label import ClassNames
 from octospoon.domain.training.policy import numbered
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from octospoon.cli.demo.tasks import DemoTask
+    from octospoon.cli.demo.task import Careless, DemoTask
     from octospoon.cli.local.assemble import LocalStack
     from octospoon.domain.monitoring.observations import ModelDecision
-
-NOTHING = ClassNames().write(frozenset())
-"""The label of an image without any class."""
 
 
 class Demo(Protocol):
@@ -43,14 +39,15 @@ class Demo(Protocol):
         """Wait for the end of a training job."""
 
 
-def careless_round(demo: Demo, number: int, champion: int) -> ModelDecision:
+def careless_round(demo: Demo, careless: Careless, number: int, champion: int) -> ModelDecision:
     """Spoil the labels of all training images, label one more round, and see its model refused.
 
-    The annotator submits without a tick: it opens old answers again, and then answers new tasks. Only the
-    audit share is answered correctly, so the gate can see how bad the model is.
+    The annotator opens old answers again, and then answers new tasks. Only the audit share is answered
+    correctly, so the gate can see how bad the model is.
 
     Args:
         demo: the demo after its rounds.
+        careless: how the annotator spoils a label.
         number: of the additional round.
         champion: version of the model in service.
 
@@ -58,32 +55,34 @@ def careless_round(demo: Demo, number: int, champion: int) -> ModelDecision:
         DemoFailed: the model was promoted, or another one serves.
     """
     deployment, api = demo.stack.deployment, demo.stack.label_studio
-    _spoil(demo, number)
+    _spoil(demo, careless, number)
     demo.rank(number)
     tasks, training = demo.tasks(number), demo.tasks(number, audit=False)
     for key in track(tasks, f"Labelling round {number}", console=demo.console, transient=True):
-        submit(api, tasks[key], demo.result(NOTHING if key in training else demo.task.label(key)))
+        label = demo.task.label(key)
+        submit(api, tasks[key], demo.result(careless.label(label) if key in training else label))
     demo.trained(number)
     decision, serving = deployment.history.decision(numbered(number)), deployment.champions.pointer()
     if decision is None or decision.promoted or serving is None or serving[0].version != champion:
         raise DemoFailed(f"the model of careless labels was not refused: {decision}")
     demo.console.print(
-        f"round {number}: somebody submits without a tick, and version {decision.version} is refused "
+        f"round {number}: somebody {careless.words}, and version {decision.version} is refused "
         f"({'; '.join(decision.reasons)}); version {champion} goes on serving"
     )
     return decision
 
 
-def _spoil(demo: Demo, rounds: int) -> None:
-    """Empty the answers of the training images of all rounds below this number, and wait for the labels."""
+def _spoil(demo: Demo, careless: Careless, rounds: int) -> None:
+    """Spoil the answers of the training images of all rounds below this number, and wait for the labels."""
     earlier = [demo.tasks(number, audit=False) for number in range(1, rounds)]
     tasks = {key: task for of_round in earlier for key, task in of_round.items()}
-    for task in track(tasks.values(), "Spoiling earlier labels", console=demo.console, transient=True):
-        correct(demo.stack.label_studio, task, demo.result(NOTHING))
+    spoiled = {key: careless.label(demo.task.label(key)) for key in tasks}
+    for key in track(tasks, "Spoiling earlier labels", console=demo.console, transient=True):
+        correct(demo.stack.label_studio, tasks[key], demo.result(spoiled[key]))
 
     def stored() -> bool | None:
         images = demo.stack.deployment.pool_report.labelled()
         labels = {image.key: image.label for image in images}
-        return True if all(labels.get(key) == NOTHING for key in tasks) else None
+        return True if all(labels.get(key) == label for key, label in spoiled.items()) else None
 
     wait_for("the changed labels", stored, seconds=180)

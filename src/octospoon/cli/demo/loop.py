@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 from rich.progress import track
 from rich.table import Table
 
@@ -19,35 +16,32 @@ from octospoon.adapters.label_studio.controls import control_of
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.cli.demo.careless import careless_round
 from octospoon.cli.demo.failed import DemoFailed
+from octospoon.cli.demo.held_out import held_out_metric
 from octospoon.cli.demo.learning_curve import RoundFigures, learning_curve
 from octospoon.cli.demo.oracle import submit
-from octospoon.cli.demo.random_control import random_control
+from octospoon.cli.demo.random_control import ROUNDS, RandomControl
 from octospoon.cli.operations.queues import depth
+from octospoon.cli.operations.read_again import read_all
+from octospoon.cli.operations.rescore import stale_images
 from octospoon.cli.operations.run_now import rank
 from octospoon.cli.operations.upload import run_all
 from octospoon.cli.operations.waiting import wait_for
-from octospoon.domain.batch.compose import BatchRules
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.domain.training.jobs import JobStatus
-from octospoon.training.simulation import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Future
 
     from rich.console import Console
 
-    from octospoon.cli.demo.tasks import DemoTask
+    from octospoon.cli.demo.task import DemoTask
     from octospoon.cli.local.assemble import LocalStack
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.monitoring.observations import ModelDecision
 
-ROUNDS = 3
-AUDIT_SHARE = 0.2
 LATECOMERS = 5
 """Number of images that are uploaded at the end: the newest model must score them without a redeploy."""
-CONTROL_DRAWS = 10
 REPORT = Path(".octospoon/demo.json")
 PLOT = Path(".octospoon/demo.png")
 
@@ -60,6 +54,7 @@ def parameters(task: DemoTask) -> dict[str, str]:
         "RankTriggers": "schedule",  # the demonstration starts each round itself
         # every job, the first one too, has every label of its round
         **dict.fromkeys(("BatchSize", "FirstBatchSize", "TrainingThreshold"), size),
+        **task.parameters,
     }
 
 
@@ -86,14 +81,11 @@ class Demo:
         started = time.monotonic()
         keys = self.task.pool
         self._upload(keys[:-LATECOMERS])
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
-            plan = Plan.even(ROUNDS, BatchRules(self.task.batch, AUDIT_SHARE))
-            name = self.task.task_type.name
-            control = other.submit(random_control, name, self._model_file(), plan, CONTROL_DRAWS)
+        with RandomControl(self.task, self._model_file()) as control:
             for number in range(1, ROUNDS + 1):
                 self._round(number)
-            if self.task.careless:
-                self.refused = careless_round(self, ROUNDS + 1, self.figures[-1].model_version)
+            if careless := self.task.careless:
+                self.refused = careless_round(self, careless, ROUNDS + 1, self.figures[-1].model_version)
             self._latecomers(keys[-LATECOMERS:])
             self._report(control, setup_seconds, time.monotonic() - started)
 
@@ -177,6 +169,9 @@ class Demo:
         if current is None:
             raise DemoFailed("there is no champion")
         pointer = current[0]
+        if pointer.predicts and not pointer.head_key:  # no stored embedding gives boxes
+            read_all(deployment, stale_images(deployment))
+            return pointer
         with self.console.status(f"re-scoring the pool with version {pointer.version}"):
             done = (pointer.version, SHARDS)
             wait_for(
@@ -188,7 +183,7 @@ class Demo:
     def trained(self, number: int) -> None:
         """Wait for the end of a training job."""
         with self.console.status(f"training job {number}"):
-            wait_for(f"training job {number}", lambda: self._job_done(number), seconds=180)
+            wait_for(f"training job {number}", lambda: self._job_done(number), seconds=600)
 
     def _job_done(self, number: int) -> bool | None:
         state = self.stack.deployment.control.state()
@@ -220,19 +215,14 @@ class Demo:
     def _accuracy(self, pointer: ChampionPointer) -> float:
         with TemporaryDirectory() as folder:
             scorer = OnnxScorer(self.stack.deployment.champions.fetch(pointer, Path(folder)))
-        images = np.stack([scorer.preprocess(file).pixels for file in self.task.held_out])
-        _, probabilities = scorer.run(images)
-        if probabilities is None:
-            raise DemoFailed(f"version {pointer.version} has no head: the gate refused the trained ones")
-        evaluator = self.task.task_type.evaluator
-        return evaluator.metric(probabilities, evaluator.targets(self.task.held_out_labels, pointer.classes))
+        return held_out_metric(scorer, self.task)
 
-    def _report(self, control: Future[dict[int, float]], setup_seconds: float, loop_seconds: float) -> None:
-        with self.console.status("waiting for the random control"):
-            means = control.result()
+    def _report(self, control: RandomControl, setup_seconds: float, loop_seconds: float) -> None:
+        with self.console.status("") as status:
+            means = control.means(status.update)
         for line in self.figures:
             line.control_accuracy = means[line.labels]
-        learning_curve(self.figures, self.task.metric, CONTROL_DRAWS, PLOT)
+        learning_curve(self.figures, self.task.metric, self.task.draws, PLOT)
         report = {
             "task": self.task.task_type.name,
             "metric": self.task.metric,

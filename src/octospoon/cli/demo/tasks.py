@@ -1,65 +1,34 @@
-"""The data of the demo for each task type: handwritten digits alone, or several on one image."""
+"""The demo's tasks by the name of their task type, and those whose models have a head on embeddings."""
 
 from __future__ import annotations
 
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.cli.datasets import digits, mosaics
+from octospoon.cli.datasets import digits
 from octospoon.cli.datasets.labelled import Embedder, embed, of_digits
+from octospoon.cli.demo.boxes import BoxesOfMosaics
+from octospoon.cli.demo.mosaic_images import MosaicImages
+from octospoon.cli.demo.task import Careless
+from octospoon.domain.batch.compose import CONTROL
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.domain.task_types.multilabel.label import ClassNames
 from octospoon.domain.task_types.names import TaskTypeName
-from octospoon.training.simulation import Labelled, Split
+from octospoon.training.simulation import Labelled, Split, replay
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from octospoon.cli.datasets.mosaics import Mosaic
+    from octospoon.cli.demo.task import DemoTask
     from octospoon.domain.task_types.task_type import TaskType
+    from octospoon.training.simulation import Plan
 
-MOSAICS, HELD_OUT_MOSAICS = 800, 400
-
-
-class DemoTask(Protocol):
-    """Images with known labels, of which a third is held out."""
-
-    task_type: TaskType
-    title: str
-    """Of the images."""
-    metric: str
-    """`Evaluator.metric` in words."""
-    classes: tuple[str, ...]
-    batch: int
-    """Images of a round."""
-    photos: bool
-    """Whether a backbone for photos suits the images; scattering does otherwise."""
-    careless: bool
-    """Whether the demo also shows a challenger that the gate refuses."""
-
-    @property
-    def pool(self) -> Sequence[str]:
-        """The object keys of the images that are uploaded, in order."""
-
-    def file(self, key: str) -> bytes:
-        """Return an image of the pool as a PNG file."""
-
-    def label(self, key: str) -> str:
-        """Return the true label of an image of the pool, in its stored form."""
-
-    @property
-    def held_out(self) -> Sequence[bytes]:
-        """The held-out images as PNG files."""
-
-    @property
-    def held_out_labels(self) -> Sequence[str]:
-        """Their true labels."""
-
-    def labelled(self, embedder: Embedder) -> tuple[Labelled, Split]:
-        """Return all images for simulations, and which of them are held out."""
+DRAWS = 10
 
 
 class Digits:
@@ -67,7 +36,9 @@ class Digits:
 
     task_type: TaskType = CLASSIFICATION
     title, metric, classes = "digits", "accuracy", digits.CLASSES
-    batch, photos, careless = 50, False, False
+    batch, draws, photos = 50, DRAWS, False
+    parameters: Mapping[str, str] = {}
+    careless: Careless | None = None
 
     @property
     def pool(self) -> Sequence[str]:
@@ -82,7 +53,7 @@ class Digits:
         """Return the digit that an image shows."""
         return digits.CLASSES[int(digits.labels()[_index(key)])]
 
-    @property
+    @cached_property
     def held_out(self) -> Sequence[bytes]:
         """The digits that are held out."""
         return [digits.png_bytes(int(index)) for index in digits.split().held_out]
@@ -92,55 +63,46 @@ class Digits:
         """Which digits these are."""
         return [digits.CLASSES[int(digits.labels()[index])] for index in digits.split().held_out]
 
-    def labelled(self, embedder: Embedder) -> tuple[Labelled, Split]:
-        """Return all digits."""
+    def random_metrics(self, model: bytes, plan: Plan) -> Iterator[float]:
+        """Train heads on random digits."""
         third = digits.split()
-        return of_digits(embedder).data, Split(third.pool, third.held_out)
+        data = of_digits(Embedder("the demo's model", model)).data
+        return _metrics(data, Split(third.pool, third.held_out), plan)
 
 
-class Mosaics:
+class ClassesOfMosaics(MosaicImages):
     """Implements `DemoTask` for several classes per image: which digits an image shows."""
 
     task_type: TaskType = MULTILABEL
-    title, metric, classes = "several digits on an image", "macro F1", mosaics.CLASSES
-    batch, photos, careless = 100, True, True
+    title, metric = "several digits on an image", "macro F1"
+    batch, draws, photos = 100, DRAWS, True
+    parameters: Mapping[str, str] = {}
+    careless: Careless | None = Careless("submits without a tick", lambda _: ClassNames().write(frozenset()))
 
-    @property
-    def pool(self) -> Sequence[str]:
-        """The keys of the mosaics that are not held out."""
-        return [f"mosaics/{index:04d}.png" for index in range(MOSAICS)]
+    def __init__(self, images: int = 800) -> None:
+        super().__init__(images)
 
-    def file(self, key: str) -> bytes:
-        """Return a mosaic."""
-        return _mosaic(_index(key)).png_bytes()
-
-    def label(self, key: str) -> str:
+    def label_of(self, mosaic: Mosaic) -> str:
         """Return which digits a mosaic shows."""
-        return ClassNames().write(frozenset(_mosaic(_index(key)).present))
+        return ClassNames().write(frozenset(mosaic.present))
 
-    @cached_property
-    def held_out(self) -> Sequence[bytes]:
-        """The mosaics of digits that no other mosaic shows."""
-        return [_mosaic(index, held_out=True).png_bytes() for index in range(HELD_OUT_MOSAICS)]
-
-    @cached_property
-    def held_out_labels(self) -> Sequence[str]:
-        """Which digits these show."""
-        every = (_mosaic(index, held_out=True) for index in range(HELD_OUT_MOSAICS))
-        return [ClassNames().write(frozenset(each.present)) for each in every]
-
-    def labelled(self, embedder: Embedder) -> tuple[Labelled, Split]:
-        """Return all mosaics."""
+    def random_metrics(self, model: bytes, plan: Plan) -> Iterator[float]:
+        """Train heads on random mosaics."""
         files = [*map(self.file, self.pool), *self.held_out]
         labels = [*map(self.label, self.pool), *self.held_out_labels]
-        embeddings, _ = embed(files, embedder.model)
+        embeddings, _ = embed(files, model)
         targets = self.task_type.evaluator.targets(labels, self.classes).astype(np.int64)
-        activation = self.task_type.activation
-        data = Labelled(embeddings, targets, len(self.classes), embedder.parts, activation)
-        return data, Split(np.arange(MOSAICS), np.arange(MOSAICS, MOSAICS + HELD_OUT_MOSAICS))
+        parts = Embedder("the demo's model", model).parts
+        data = Labelled(embeddings, targets, len(self.classes), parts, self.task_type.activation)
+        every = np.arange(len(files))
+        return _metrics(data, Split(every[: len(self.pool)], every[len(self.pool) :]), plan)
 
 
-TASKS: dict[str, type[DemoTask]] = {TaskTypeName.CLASSIFICATION: Digits, TaskTypeName.MULTILABEL: Mosaics}
+TASKS: dict[str, Callable[[], DemoTask]] = {
+    TaskTypeName.CLASSIFICATION: Digits,
+    TaskTypeName.MULTILABEL: ClassesOfMosaics,
+    TaskTypeName.DETECTION: BoxesOfMosaics,
+}
 
 
 def task_named(name: str) -> DemoTask:
@@ -159,6 +121,6 @@ def _index(key: str) -> int:
     return int(key[-8:-4])
 
 
-@cache
-def _mosaic(index: int, *, held_out: bool = False) -> mosaics.Mosaic:
-    return mosaics.mosaic(index, held_out=held_out)
+def _metrics(data: Labelled, split: Split, plan: Plan) -> Iterator[float]:
+    for seed in range(DRAWS):
+        yield from (score.accuracy for score in replay(data, split, plan, CONTROL, seed))
