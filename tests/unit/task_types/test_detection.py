@@ -219,6 +219,21 @@ def test_a_detector_that_lost_a_class_is_refused() -> None:
     assert not any("of cat" in reason for reason in refused.reasons)
 
 
+@pytest.mark.parametrize(("images", "refused"), [(1, False), (2, False), (12, True)])
+def test_a_class_of_few_images_does_not_decide(images: int, refused: bool) -> None:
+    good, targets = some(40, 0, 1.0)
+    cats = targets[..., 4] == CLASSES.index("cat")
+    few = np.concatenate([np.flatnonzero(~cats.any(axis=1)), np.flatnonzero(cats.any(axis=1))[:images]])
+    worse = good.copy()
+    worse[worse[..., 4] > 0] = 0
+
+    decision = decide(
+        DETECTION.evaluator.comparison, answers(worse[few], 2), answers(good[few], 1), targets[few]
+    )
+
+    assert any(reason.startswith("AP50 of cat fell") for reason in decision.reasons) == refused
+
+
 def test_boxes_that_fit_any_image_are_a_guess() -> None:
     good, targets = some(60, 1, 0.95)
     constant = np.repeat(detected((moved(CAT, 0.2), 0.4), (OWL, 0.2))[np.newaxis], 60, axis=0)

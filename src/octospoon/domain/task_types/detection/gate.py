@@ -6,6 +6,7 @@ models are measured on the same resample.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -37,18 +38,28 @@ class Difference(NamedTuple):
         new: float64 [1 + C], AP50 of the challenger: its mean over the classes, then that of each class.
         old: float64 [1 + C], that of the champion.
         errors: float64 [1 + C], standard error of new - old, by the bootstrap; NaN without objects.
+        images: int64 [1 + C], the number of images, and of those with objects of each class.
         interval: the 95 % percentile interval of the first difference.
     """
 
     new: npt.NDArray[np.float64]
     old: npt.NDArray[np.float64]
     errors: npt.NDArray[np.float64]
+    images: npt.NDArray[np.int64]
     interval: Interval
 
     def shown(self, at: int, margin: float, standard_errors: float) -> bool:
-        """Return whether a loss beyond the margin is shown; False for a class without objects."""
-        value = float(self.new[at] - self.old[at])
-        return bool(value + standard_errors * float(self.errors[at]) < -margin)
+        """Return whether a loss beyond the margin is shown; False for a class without objects.
+
+        The difference of two images is at least -1 and at most 1. As `paired_difference` does it, four images
+        of half a weight are added, one of which is gained and one lost. Otherwise the bootstrap would be sure
+        of a class that one image has: there is nothing to resample.
+        """
+        value, count = float(self.new[at] - self.old[at]), float(self.images[at])
+        spread = count * (count * float(self.errors[at]) ** 2 + value**2) + 1
+        mean = count * value / (count + 2)
+        error = math.sqrt(max(spread / (count + 2) - mean**2, 0.0) / (count + 2))
+        return mean + standard_errors * error < -margin
 
 
 def paired_bootstrap(new: Floats, old: Floats, targets: Targets) -> Difference:
@@ -69,7 +80,8 @@ def paired_bootstrap(new: Floats, old: Floats, targets: Targets) -> Difference:
     errors[counted > 1] = np.nanstd(resampled[:, counted > 1], axis=0, ddof=1)
     ends = resampled[:, 0][np.isfinite(resampled[:, 0])]
     low, high = np.quantile(ends, [0.025, 0.975]).tolist() if len(ends) else (np.nan, np.nan)
-    return Difference(ours[0], theirs[0], errors, Interval(low, high))
+    there = (targets[..., 4, np.newaxis] == np.arange(ours.shape[1] - 1)).any(axis=1).sum(axis=0)
+    return Difference(ours[0], theirs[0], errors, np.array([count, *there]), Interval(low, high))
 
 
 def invalid(challenger: Answers, n: int) -> list[str]:
