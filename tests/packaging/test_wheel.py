@@ -54,9 +54,10 @@ OPTIONAL = {
     "octospoon.cli.datasets.labelled",
     "octospoon.cli.datasets.mosaics",
     "octospoon.cli.datasets.several_classes",
-    "octospoon.cli.demo.loop",
-    "octospoon.cli.demo.random_control",
-    "octospoon.cli.demo.tasks",
+    *(
+        f"octospoon.cli.demo.{name}"
+        for name in ("boxes", "loop", "mosaic_images", "random_control", "random_detectors", "tasks")
+    ),
     "octospoon.cli.deploy.deployer",
     "octospoon.cli.deploy.sam_template",
     *(f"octospoon.cli.local.{name}" for name in LOCAL_ONLY),

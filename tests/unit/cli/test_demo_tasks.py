@@ -77,8 +77,8 @@ def test_a_mosaic_is_labelled_with_its_boxes() -> None:
 
 
 def test_rectangles_say_what_the_label_says() -> None:
-    control, history = RectangleLabels(), ClassHistory.of(mosaics.CLASSES)
-    task = BoxesOfMosaics(40)
+    control, history = RectangleLabels(), ClassHistory(mosaics.CLASSES)
+    task = BoxesOfMosaics(20)
 
     for key in task.pool:
         for label in (task.label(key), loose(task.label(key))):
@@ -86,7 +86,7 @@ def test_rectangles_say_what_the_label_says() -> None:
 
 
 def test_loose_boxes_overlap_no_digit_by_half() -> None:
-    task = BoxesOfMosaics()
+    task = BoxesOfMosaics(60)
     for label in map(task.label, task.pool):
         true, drawn = FORM.read(label), FORM.read(loose(label))
         assert sorted(box.name for box in true) == sorted(box.name for box in drawn)
@@ -151,9 +151,9 @@ def test_random_labels_have_an_audit_share_too() -> None:
     stored = random_detectors.Pool(task).read(image.key)
     assert stored.matches(image.etag)
     assert stored.data == task.file(image.key)
-    assert np.array_equal(made.labels[3], task.task_type.evaluator.targets([image.label], task.classes)[0]) or (
-        made.labels.shape[1] > len(FORM.read(image.label))
-    )
+    assert np.array_equal(
+        made.labels[3], task.task_type.evaluator.targets([image.label], task.classes)[0]
+    ) or (made.labels.shape[1] > len(FORM.read(image.label)))
     assert plan_of(task).labels == [task.batch, 2 * task.batch, 3 * task.batch]
 
 
