@@ -17,7 +17,7 @@ from octospoon.domain.monitoring import drift
 from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.monitoring.observations import DriftExample, Observation, ObservedDay, remembered
 from octospoon.domain.pool.keys import day
-from octospoon.domain.training.policy import wanted
+from octospoon.domain.training.policy import reason_to_train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,12 +116,12 @@ class Watch:
         if judged.finding:
             seen = replace(seen, judged_until=judged.until, finding=judged.finding, drifted=judged.drifted)
         title = self.task_type.evaluator.metric_title
-        asked = wanted(accuracy, judged.finding, self.accuracy_floor, title)
-        if asked:
-            self.control.request(asked)
+        reason = reason_to_train(accuracy, judged.finding, self.accuracy_floor, title)
+        if reason:
+            self.control.request(reason)
         self.observations.save(seen)
         return WatchReport(
-            pointer.version, evaluation, judged.finding, asked or "", judged.reason, unmeasurable
+            pointer.version, evaluation, judged.finding, reason or "", judged.reason, unmeasurable
         )
 
     def _evaluation(self, pointer: ChampionPointer, head: Head) -> tuple[Evaluation | None, str]:

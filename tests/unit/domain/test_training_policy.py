@@ -10,7 +10,7 @@ from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.pool.keys import day
 from octospoon.domain.training.backbone_change import BackboneChange, Candidate, Stage, next_candidate
 from octospoon.domain.training.jobs import STOPPED, JobStatus, TrainingState
-from octospoon.domain.training.policy import TrainingRules, due, job_id, pause, wanted
+from octospoon.domain.training.policy import TrainingRules, due, job_id, pause, reason_to_train
 
 NOW = 1_000_000.0
 RULES = TrainingRules(50, cool_down=3600.0, per_day=3)
@@ -99,18 +99,18 @@ def test_change_ends_by_what_serves_even_if_the_job_died():
 
 
 def test_accuracy_requests_training_only_when_it_is_significantly_low():
-    assert wanted(proportion(70, 100), None, 0.75) is None, "it may be 0.78"
-    assert "at most 0.69" in wanted(proportion(60, 100), None, 0.75)  # type: ignore[operator]
-    assert wanted(proportion(0, 100), None, 0.0) is None
-    assert wanted(proportion(0, 0), None, 1.0) is None, "nothing is known"
-    low = wanted(proportion(60, 100), None, 0.75, "AP50")
+    assert reason_to_train(proportion(70, 100), None, 0.75) is None, "it may be 0.78"
+    assert "at most 0.69" in reason_to_train(proportion(60, 100), None, 0.75)  # type: ignore[operator]
+    assert reason_to_train(proportion(0, 100), None, 0.0) is None
+    assert reason_to_train(proportion(0, 0), None, 1.0) is None, "nothing is known"
+    low = reason_to_train(proportion(60, 100), None, 0.75, "AP50")
     assert low == "AP50 0.600 (at most 0.691 by 100 audit labels) is below 0.75"
 
 
 def test_only_confirmed_drift_asks_for_training():
     good = proportion(99, 100)
     for level in Level:
-        reason = wanted(good, DriftResult(level, 500, 1e-9, 1.0, 1.0), 0.5)
+        reason = reason_to_train(good, DriftResult(level, 500, 1e-9, 1.0, 1.0), 0.5)
         assert (reason == "drift confirmed on 500 uploads") == (level is Level.CONFIRMED)
 
 

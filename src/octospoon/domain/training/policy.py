@@ -93,7 +93,7 @@ def due(state: TrainingState, rules: TrainingRules, now: float, *, at_once: bool
     return None
 
 
-def wanted(
+def reason_to_train(
     accuracy: Estimate | None, finding: DriftResult | None, floor: float, metric: str = "accuracy"
 ) -> str | None:
     """Return why the observed model in service needs training, or None.
