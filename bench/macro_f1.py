@@ -1,6 +1,6 @@
 """Measure how often the 95 % interval of macro F1 covers the truth, beside the percentile bootstrap.
 
-Predictions of seven kinds of models are drawn: classes with these frequencies, recalls and false positives.
+Predictions of eleven kinds of models are drawn: classes with these frequencies, recalls and false positives.
 Classes are independent. Run:
 
     make bench-macro-f1
@@ -54,6 +54,10 @@ KINDS = {
     "5 classes, 2 rare": Kind(np.array([0.8, 0.3, 0.1, 0.04, 0.02]), 0.85, 0.02),
     "4 classes, nearly perfect": Kind(np.array([0.5, 0.3, 0.2, 0.1]), 0.99, 0.003),
     "30 rare classes": Kind(np.full(30, 0.06), 0.8, 0.01),
+    "30 rare classes, mixed": Kind(np.full(30, 0.06), np.linspace(0.3, 0.98, 30), 0.01),
+    "30 rare classes, poor": Kind(np.full(30, 0.06), 0.4, 0.04),
+    "30 classes, rarest missed": Kind(np.linspace(0.12, 0.02, 30), np.linspace(0.95, 0.05, 30), 0.01),
+    "80 rare classes": Kind(np.full(80, 0.03), 0.8, 0.005),
 }
 
 
