@@ -37,9 +37,9 @@ from octospoon.domain.model_spec import BOXES, EMBEDDING, INPUT, SCORES
 from octospoon.domain.task_types.detection.evaluation import DetectionEvaluator
 from octospoon.domain.task_types.detection.predictions import doubt
 from octospoon.training.detector import features
-from octospoon.training.detector.maps import resized
+from octospoon.training.detector.maps import opset_of, resized
 from octospoon.training.detector.options import DetectorOptions
-from octospoon.training.detector.trainer import RULES, opset_of
+from octospoon.training.detector.trainer import RULES
 from octospoon.training.model.model_file import extract_backbone
 
 if TYPE_CHECKING:

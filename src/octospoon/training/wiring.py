@@ -111,27 +111,35 @@ def _rules(settings: JobSettings) -> Rules:
 
 def _trainer(settings: JobSettings, storage: Storage, config: TrainerSettings, report: Report) -> Trainer:
     balanced = settings.class_weights == "balanced"
-    if settings.candidate is not None:
-        return RequestedBackbone(
-            storage.images, storage.champions, settings.candidate, storage.task_type, balanced=balanced
-        )
+    head = partial(train_head, balanced=balanced)
     until = time.monotonic() + allowed(config.time_limit or LONGEST)
+    boxes = settings.task_type == TaskTypeName.DETECTION
+    if settings.candidate is not None:
+        train = _detector(settings, storage, config, until) if boxes else head
+        stores = (storage.images, storage.champions)
+        return RequestedBackbone(*stores, settings.candidate, storage.task_type, train)
     if settings.trainer == "command":
         # from the environment, not from the job: who can write a table must not run programs here
         command = CommandLine.read(config.trainer_command)
-        served = InService(storage.champions, storage.training_records)
+        in_service = InService(storage.champions, storage.training_records)
         return CommandTrainer(
-            storage.images, command, storage.task_type, until, served, report, balanced=balanced
+            storage.images, command, storage.task_type, until, in_service, report, balanced=balanced
         )
-    if settings.task_type == TaskTypeName.DETECTION:
+    if boxes:
         _check_detector(settings)
-        options = DetectorOptions.read(settings.fine_tuning)
-        return DetectorTrainer(storage.images, options, config.device, until=until)
+        return _detector(settings, storage, config, until)
     if settings.trainer == "finetune":
         return FineTuner(
             storage.images, FineTuning.read(settings.fine_tuning), balanced=balanced, device=config.device
         )
-    return partial(train_head, balanced=balanced)
+    return head
+
+
+def _detector(
+    settings: JobSettings, storage: Storage, config: TrainerSettings, until: float
+) -> DetectorTrainer:
+    options = DetectorOptions.read(settings.fine_tuning)
+    return DetectorTrainer(storage.images, options, config.device, until=until)
 
 
 def _check_detector(settings: JobSettings) -> None:

@@ -1,8 +1,8 @@
 """Change the backbone of a deployment that has images, or give the old backbone back.
 
-A model that predicts classes is replaced by a training job: it makes a head on the new backbone, and the gate
-judges it. A model without classes has no predictions to lose and is replaced at once. Afterwards the images
-must be read again, because stored embeddings are of the other backbone.
+A model that predicts classes or boxes is replaced by a training job: it makes a model on the new backbone,
+and the gate judges it. A model without classes has no predictions to lose and is replaced at once. Afterwards
+the images must be read again, because stored embeddings are of the other backbone.
 """
 
 from __future__ import annotations

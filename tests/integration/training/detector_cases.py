@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from fakes.images import FakeImages
+from fakes.models import FakeChampions
 from PIL import Image
 from unit.training.strided import strided
 
@@ -21,12 +22,14 @@ from octospoon.adapters.onnx.session import open_session, run_session
 from octospoon.domain.errors import BadModel, BadRequest, NotConfigured
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.model_spec import BOXES, SCORES
+from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.evaluation import DetectionEvaluator
 from octospoon.domain.task_types.detection.label import Box, Boxes
+from octospoon.domain.training.backbone_change import Candidate
 from octospoon.training.data.dataset import Dataset
 from octospoon.training.detector import loop
 from octospoon.training.detector.export import head_file
-from octospoon.training.detector.maps import feature_maps, with_outputs
+from octospoon.training.detector.maps import feature_maps, opset_of, with_outputs
 from octospoon.training.detector.network import Detector
 from octospoon.training.detector.options import DetectorOptions
 from octospoon.training.detector.trainer import (
@@ -34,10 +37,11 @@ from octospoon.training.detector.trainer import (
     RULES,
     DetectorTrainer,
     assembled,
-    opset_of,
     parity_gap,
 )
-from octospoon.training.model import model_file
+from octospoon.training.head.requested_backbone import RequestedBackbone
+from octospoon.training.model import detector_file, model_file, starter
+from octospoon.training.model.optimize import cold_start
 
 CLASSES = ("blue", "red")
 COLOURS = {"blue": (30, 60, 220), "red": (220, 40, 30)}
@@ -266,3 +270,43 @@ def test_demanded_gpu_that_is_missing_is_refused(task: Task):
 
 def replace_options(**changes) -> DetectorOptions:
     return msgspec.structs.replace(QUICK, **changes)
+
+
+def requested(task: Task, model: bytes) -> RequestedBackbone:
+    champions = FakeChampions()
+    sha256, _ = champions.put_model(model, None)
+    candidate = Candidate("another", sha256, model_file.read_spec(model).backbone)
+    quick = task.trainer(replace_options(least_steps=60))
+    return RequestedBackbone(task.store, champions, candidate, DETECTION, quick)
+
+
+def test_requested_backbone_gets_a_detector_of_its_own(task: Task):
+    other = strided(96, 128)
+    made = requested(task, cold_start(other, "squash"))(task.backbone, task.train, task.spec)
+    spec = model_file.read_spec(made.model)
+    assert (spec.backbone, spec.height, spec.resize) == (model_file.sha256(other), 96, "squash")
+    assert (spec.classes, spec.version) == (CLASSES, 1)
+    assert made.params["requested_backbone"] == "another"
+    assert made.metrics["held_out_ap50"] > 0.1
+
+
+def test_backbone_without_maps_is_refused_by_name(task: Task):
+    without = starter.build()
+    with pytest.raises(BadRequest, match="a detector needs"):
+        requested(task, cold_start(without, "squash"))(task.backbone, task.train, task.spec)
+
+
+def test_features_of_an_imported_detector_are_a_backbone(task: Task, trained):
+    """Such a detector is one graph with boxes of its own, which a new one replaces."""
+    whole = detector_file.in_order(trained.model, (1, 0), heads=False).replace(
+        b"octospoon_head/", b"their_detector/"
+    )
+    spec = model_file.detector_spec(model_file.canonical(whole), "letterbox", CLASSES)
+    imported = model_file.assemble(model_file.canonical(whole), None, spec)
+    backbone = model_file.extract_backbone(imported)
+    assert backbone != task.backbone, "its boxes are part of it"
+    made = task.trainer(replace_options(least_steps=60))(backbone, task.train, task.spec)
+    served = model_file.read_spec(made.model)
+    assert served.boxes > 0
+    assert served.backbone == model_file.sha256(detector_file.features_of(backbone))
+    assert made.metrics["held_out_ap50"] > 0.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -12,21 +13,26 @@ from urllib.parse import unquote_plus
 import pytest
 from fakes.pool import FakeEntries
 from unit.training.stack import World, starter
+from unit.training.strided import strided
 
 from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
 from octospoon.cli.operations import change_backbone, prices, read_again, rescore, run_now
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.training.backbone_change import Stage
 from octospoon.domain.training.jobs import TrainingState
 from octospoon.training.model import model_file
 from octospoon.training.model import starter as scattering
+from octospoon.training.model.optimize import cold_start
 from octospoon.usecases.change_backbone import ChangeBackbone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from octospoon.domain.task_types.task_type import TaskType
 
 IMAGES = 30
 LARGER = scattering.build(shrink=2)
@@ -85,11 +91,12 @@ class Deployed:
         monkeypatch.setattr(change_backbone, "_PAUSE", 0.0)
         monkeypatch.setattr(run_now, "reconcile", lambda _: self.reconcile())
         self.reconcile: Callable[[], None] = lambda: None
+        self.task_type: TaskType = CLASSIFICATION
 
     def deployment(self) -> Any:
         made = self.made
         return SimpleNamespace(
-            task_type=CLASSIFICATION,
+            task_type=self.task_type,
             champions=made.champions,
             control=made.control,
             labels=made.labels,
@@ -139,7 +146,7 @@ def test_cost_is_shown_and_nothing_changes(
     out = capsys.readouterr().out
     assert "40 images are read again" in out, "20 unlabelled images, and 10 labelled ones twice"
     assert "with 100 functions at once, less than a cent" in out
-    assert "a head from 10 labels" in out
+    assert "a model from 10 labels" in out
     assert "version 3 on 4 audit labels" in out
     assert "all 10 labels stay" in out
 
@@ -303,3 +310,40 @@ def test_wrong_use_is_explained(
 def test_larger_embeddings_cost_more_write_units() -> None:
     assert prices.write_units(512) == 5
     assert prices.write_units(1792) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("scattering", "takes images of 32×32 pixels|no feature map"),
+        ("old.onnx", "opset 12, and a detector needs 13 or newer"),
+        ("small.onnx", "64×80 pixels: a detector needs sides that are multiples of 32"),
+    ],
+)
+def test_backbones_without_maps_are_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    reason: str,
+) -> None:
+    deployed = Deployed(monkeypatch, tmp_path, trained=True)
+    deployed.task_type = DETECTION
+    for file, backbone in (("old", strided(64, 96, opset=12)), ("small", strided(80, 64))):
+        (tmp_path / f"{file}.onnx").write_bytes(cold_start(backbone, "squash"))
+    chosen = str(tmp_path / name) if name.endswith(".onnx") else name
+
+    assert deployed.run(chosen, "--yes") == 1
+
+    assert re.search(reason, capsys.readouterr().err)
+    assert deployed.made.control.state().backbone_change is None
+
+
+def test_backbone_with_maps_is_planned_for_boxes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Deployed(monkeypatch, tmp_path, trained=True)
+    deployed.task_type = DETECTION
+    (tmp_path / "maps.onnx").write_bytes(cold_start(strided(64, 96), "squash"))
+    assert deployed.run(str(tmp_path / "maps.onnx"), "--dry-run") == 0
+    assert "a training job makes a model from 10 labels" in capsys.readouterr().out

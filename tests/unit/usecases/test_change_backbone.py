@@ -126,6 +126,20 @@ def test_model_trained_meanwhile_is_never_replaced_without_a_job(
     assert world.run_job()
 
 
+def test_detector_is_never_replaced_without_a_job() -> None:
+    """A detector has classes, and no head file."""
+    world = World()
+    sha256, _ = world.champions.put_model(b"detector", None)
+    pointer = ChampionPointer.of(3, OLD, sha256, classes=CLASSES)
+    world.champions.set(pointer)
+
+    change = world.request()
+
+    assert change.is_open
+    assert change.needs_training
+    assert world.case.serving() == pointer
+
+
 def test_change_is_revoked_before_its_job_starts() -> None:
     world = World()
     world.request()

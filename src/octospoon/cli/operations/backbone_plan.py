@@ -12,7 +12,9 @@ from octospoon.cli.operations import backbones, prices, rescore
 from octospoon.cli.operations.import_model import drawn_image
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.evaluation.gate import Rules
+from octospoon.training.detector.maps import check_backbone
 from octospoon.training.model import check_import, model_file
+from octospoon.training.model.detector_file import features_of
 from octospoon.training.model.wrap_onnx import Pixels
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ class Plan:
         lines = [begins, *self._cost()]
         if self.trains:
             lines.append(
-                f"a training job makes a head from {self.labelled:,} labels; the gate compares it with "
+                f"a training job makes a model from {self.labelled:,} labels; the gate compares it with "
                 f"version {self.serves} on {self.audit:,} audit labels; only a model that passes goes into "
                 "service"
             )
@@ -134,10 +136,25 @@ def choose(
         watch: receives the bytes that have arrived, and how many there will be.
 
     Raises:
-        BadRequest: there is no such backbone, or an option does not go with it.
+        BadRequest: there is no such backbone, an option does not go with it, or no detector can be trained on
+            it where the labels are boxes.
         BadModel: the file cannot be used; the message says why.
         ServiceUnavailable: the backbone cannot be downloaded.
     """
+    choice = _tried(name, options, task_type, tell, watch)
+    if not task_type.activation:
+        # a training job would find it out only after the images were read
+        check_backbone(model_file.extract_backbone(choice.model))
+    return choice
+
+
+def _tried(
+    name: str,
+    options: Options,
+    task_type: TaskType,
+    tell: Callable[[str], None],
+    watch: Callable[[int, int], None],
+) -> Choice:
     path = Path(name)
     if path.suffix != ".onnx":
         if options != check_import.Options(Pixels()):
@@ -147,7 +164,8 @@ def choose(
     if not path.is_file():
         raise BadRequest(f"there is no file {path}")
     parts = check_import.read(path, options)
-    imported = check_import.fitted(check_import.Parts(parts.backbone, parts.resize), ())
+    bare = check_import.Parts(features_of(parts.backbone), parts.resize)
+    imported = check_import.fitted(bare, ())
     for line in parts.recognised:
         tell(line)
     _, seconds = check_import.check(imported, drawn_image(), Rules())
@@ -166,7 +184,7 @@ def plan(deployment: Deployment, choice: Choice, serving: ChampionPointer) -> Pl
         BadRequest: there is no audit label, so the gate could not compare the models.
     """
     labelled = list(deployment.labels.labelled())
-    audit, trains = sum(image.audit for image in labelled), bool(serving.head_key)
+    audit, trains = sum(image.audit for image in labelled), serving.predicts
     if trains and not audit:
         raise BadRequest(
             f"there is no audit label, so nothing shows whether {choice.name} is better than version "

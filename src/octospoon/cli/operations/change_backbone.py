@@ -187,7 +187,7 @@ def _news(state: TrainingState) -> str:
     if ours and state.status is JobStatus.LAUNCHING:
         return f"job {state.job_id} is launching"
     if ours and state.status is JobStatus.RUNNING:
-        return f"job {state.job_id} reads the labelled images and trains a head"
+        return f"job {state.job_id} reads the labelled images and trains a model"
     if state.status is JobStatus.FAILED:
         return f"job {state.job_id} failed and is tried again: {state.reason}"
     if state.status is JobStatus.IDLE:

@@ -10,7 +10,7 @@ from octospoon.domain.errors import BadModel, BadRequest, Conflict
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.training.backbone import catalogue
-from octospoon.training.detector.trainer import check_backbone
+from octospoon.training.detector.maps import check_backbone
 from octospoon.training.model.model_file import extract_backbone, read_spec, sha256, starter_model
 
 if TYPE_CHECKING:

@@ -81,8 +81,8 @@ class BackboneChange:
 
     @property
     def needs_training(self) -> bool:
-        """Whether a training job must make a head first, because the model in service predicts classes."""
-        return bool(self.before.head_key)
+        """Whether a training job must make a model first, because the one in service predicts something."""
+        return self.before.predicts
 
     def summary(self) -> ChangeSummary:
         """Return the change as `octospoon status` shows it."""

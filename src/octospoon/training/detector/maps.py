@@ -11,7 +11,7 @@ import onnx
 from octospoon.adapters.onnx.session import open_session, run_session
 from octospoon.domain.errors import BadModel, BadRequest
 from octospoon.domain.model_spec import EMBEDDING, INPUT
-from octospoon.training.graph import onnx_graph
+from octospoon.training.graph import onnx_graph, suppression
 from octospoon.training.graph.constants import Constants
 from octospoon.training.model import model_file
 
@@ -78,6 +78,34 @@ def feature_maps(backbone: bytes) -> tuple[FeatureMap, ...]:
         last = (sums or here)[-1].output[0]
         maps.append(FeatureMap(last, stride, shapes[last][1]))
     return tuple(maps)
+
+
+def opset_of(backbone: bytes) -> int:
+    """Return the version of a backbone's operators.
+
+    Raises:
+        BadRequest: it is older than the suppression of boxes needs.
+    """
+    opset = onnx_graph.opset(onnx.load_from_string(backbone))
+    if opset < suppression.OPSET:
+        raise BadRequest(
+            f"the backbone has operators of ONNX opset {opset}, and a detector needs {suppression.OPSET} or "
+            "newer: export it again with a newer opset"
+        )
+    return opset
+
+
+def check_backbone(backbone: bytes) -> None:
+    """Check that a detector can be trained on a backbone.
+
+    Args:
+        backbone: the ONNX file.
+
+    Raises:
+        BadRequest: its operators are too old, or it has no feature maps.
+    """
+    opset_of(backbone)
+    feature_maps(backbone)
 
 
 def with_outputs(file: bytes, tensors: Sequence[str]) -> bytes:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-import onnx
 
 from octospoon.adapters.onnx.session import open_session, run_session
 from octospoon.domain.errors import BadModel, BadRequest
@@ -25,15 +24,14 @@ from octospoon.domain.task_types.detection.evaluation import DetectionEvaluator
 from octospoon.domain.training.jobs import TrainedModel
 from octospoon.training.data import pictures
 from octospoon.training.detector import features
-from octospoon.training.detector.maps import feature_maps, with_outputs
+from octospoon.training.detector.maps import check_backbone, opset_of, with_outputs
 from octospoon.training.detector.options import DetectorOptions
 from octospoon.training.detector.views import visible
 from octospoon.training.finetune.trainer import check_installed
-from octospoon.training.graph import onnx_graph, suppression
 from octospoon.training.graph.suppression import Rules
 from octospoon.training.head.fit import fold_of
 from octospoon.training.head.trainer import KEPT_OUT, for_training
-from octospoon.training.model import model_file
+from octospoon.training.model import detector_file, model_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +88,7 @@ class DetectorTrainer:
             BadModel: training diverged, or PyTorch and onnxruntime compute different boxes.
         """
         check_installed("torch", "torchvision")
-        check_backbone(backbone)  # before the work, not after it
+        check_backbone(backbone := detector_file.features_of(backbone))  # before the work, not after it
         began = time.monotonic()
         from octospoon.training.finetune import device
 
@@ -195,27 +193,6 @@ def _of_all_rows(
     result = np.full((len(dataset), *predicted.shape[1:]), np.nan)
     result[np.flatnonzero([not image.audit for image in dataset.images])[held_out]] = predicted
     return result
-
-
-def check_backbone(backbone: bytes) -> None:
-    """Check that a detector can be trained on a backbone; raises BadRequest."""
-    feature_maps(backbone)
-    opset_of(backbone)
-
-
-def opset_of(backbone: bytes) -> int:
-    """Return the version of a backbone's operators.
-
-    Raises:
-        BadRequest: it is older than the suppression of boxes needs.
-    """
-    opset = onnx_graph.opset(onnx.load_from_string(backbone))
-    if opset < suppression.OPSET:
-        raise BadRequest(
-            f"the backbone has operators of ONNX opset {opset}, and a detector needs {suppression.OPSET} or "
-            "newer: export it again with a newer opset"
-        )
-    return opset
 
 
 def parity_gap(

@@ -1,4 +1,4 @@
-"""Train a head on a backbone that a person requested, as a `Trainer`."""
+"""Train a head or a detector on a backbone that a person requested, as a `Trainer`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.training.data.dataset import gather
-from octospoon.training.head.task_types import activation_of
 from octospoon.training.head.trainer import train_head
 from octospoon.training.model.model_file import extract_backbone
 
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
     from octospoon.domain.training.backbone_change import Candidate
     from octospoon.domain.training.jobs import TrainedModel
     from octospoon.ports.images import ImageStore
-    from octospoon.ports.models import Champions
+    from octospoon.ports.models import Champions, Scorer
     from octospoon.training.data.dataset import Dataset
+    from octospoon.training.head.trainer import Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,40 +34,46 @@ class RequestedBackbone:
         champions: the store of the candidate's model file.
         candidate: the new backbone.
         task_type: the kind of label.
-        balanced: True to weight classes by the inverse of their frequency.
+        train: trains a head on the embeddings of a backbone, or a detector on its feature maps.
     """
 
     images: ImageStore
     champions: Champions
     candidate: Candidate
     task_type: TaskType
-    balanced: bool = False
+    train: Trainer = train_head
 
     def __call__(self, backbone: bytes, dataset: Dataset, spec: ModelSpec) -> TrainedModel:
-        """Read the labelled images with the new backbone and fit a head on it. See `Trainer`.
+        """Train on the labelled images with the new backbone. See `Trainer`.
 
         If the new backbone is in service already, its stored embeddings are used.
 
         Raises:
-            NotConfigured: a head cannot learn the labels.
+            NotConfigured: a detector is to be trained, and PyTorch is not installed.
             BadModel: the candidate's model file is missing or damaged.
-            BadRequest: there is no label to train on.
+            BadRequest: there are too few labels, or the backbone has no feature maps for a detector.
         """
-        activation_of(self.task_type)
         if spec.backbone == self.candidate.backbone:
-            return self._named(train_head(backbone, dataset, spec, balanced=self.balanced))
+            return self._named(self.train(backbone, dataset, spec))
         with tempfile.TemporaryDirectory() as folder:
             file = self.champions.fetch(self.candidate.pointer(), Path(folder))
             scorer, model = OnnxScorer(file), file.read_bytes()
-            readable = gather(dataset.images, spec.classes, self.task_type, {}, self.images, scorer)
+        own = replace(scorer.spec, classes=spec.classes, version=spec.version, activation=spec.activation)
+        new = extract_backbone(model)
+        if self.task_type.activation:
+            return self._named(self._head(new, dataset, own, scorer))
+        return self._named(self.train(new, dataset, own))  # a detector reads the images itself
+
+    def _head(self, backbone: bytes, dataset: Dataset, spec: ModelSpec, scorer: Scorer) -> TrainedModel:
+        """Embed the images again, and train a head."""
+        readable = gather(dataset.images, spec.classes, self.task_type, {}, self.images, scorer)
         keys = {image.key for image in readable.images}
         rows = [i for i, image in enumerate(dataset.images) if image.key in keys]
         readable = replace(readable, dealt=dataset.fold_numbers()[rows])
-        own = replace(scorer.spec, classes=spec.classes, version=spec.version, activation=spec.activation)
-        trained = train_head(extract_backbone(model), readable, own, balanced=self.balanced)
+        trained = self.train(backbone, readable, spec)
         held_out = np.full((len(dataset), len(spec.classes)), np.nan)
         held_out[rows] = trained.held_out
-        return self._named(replace(trained, held_out=held_out))
+        return replace(trained, held_out=held_out)
 
     def _named(self, trained: TrainedModel) -> TrainedModel:
         return replace(trained, params=trained.params | {"requested_backbone": self.candidate.name})

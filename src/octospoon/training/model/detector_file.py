@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from octospoon.domain.model_spec import BOXES, HEAD_PREFIX, SCORES
+from octospoon.domain.model_spec import BOXES, EMBEDDING, HEAD_PREFIX, SCORES
 from octospoon.training.graph import onnx_graph
 from octospoon.training.graph.batching import OURS
 from octospoon.training.model.model_file import canonical
@@ -51,6 +51,26 @@ def heads_of(model: bytes) -> bytes | None:
     )
     data: bytes = heads.SerializeToString(deterministic=True)
     return data
+
+
+def features_of(backbone: bytes) -> bytes:
+    """Return a backbone without boxes: that of a detector from elsewhere is one graph with both.
+
+    Other heads can then be trained on its feature maps. Such a file is another backbone.
+
+    Args:
+        backbone: the ONNX file of any backbone.
+    """
+    model = onnx.load_from_string(backbone)
+    kept = [value for value in model.graph.output if value.name == EMBEDDING]
+    if len(kept) == len(model.graph.output):
+        return backbone
+    copies = onnx.GraphProto()
+    copies.output.extend(kept)
+    del model.graph.output[:]
+    model.graph.output.extend(copies.output)
+    onnx_graph.prune(model.graph)
+    return canonical(model.SerializeToString())
 
 
 def in_order(file: bytes, order: Sequence[int], *, heads: bool) -> bytes:
