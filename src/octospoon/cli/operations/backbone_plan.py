@@ -136,25 +136,10 @@ def choose(
         watch: receives the bytes that have arrived, and how many there will be.
 
     Raises:
-        BadRequest: there is no such backbone, an option does not go with it, or no detector can be trained on
-            it where the labels are boxes.
+        BadRequest: there is no such backbone, or an option does not go with it.
         BadModel: the file cannot be used; the message says why.
         ServiceUnavailable: the backbone cannot be downloaded.
     """
-    choice = _tried(name, options, task_type, tell, watch)
-    if not task_type.activation:
-        # a training job would find it out only after the images were read
-        check_backbone(model_file.extract_backbone(choice.model))
-    return choice
-
-
-def _tried(
-    name: str,
-    options: Options,
-    task_type: TaskType,
-    tell: Callable[[str], None],
-    watch: Callable[[int, int], None],
-) -> Choice:
     path = Path(name)
     if path.suffix != ".onnx":
         if options != check_import.Options(Pixels()):
@@ -181,10 +166,15 @@ def plan(deployment: Deployment, choice: Choice, serving: ChampionPointer) -> Pl
     """Return what a change to a backbone does and costs. Reads the whole pool, and some images.
 
     Raises:
-        BadRequest: there is no audit label, so the gate could not compare the models.
+        BadRequest: there is no audit label, so the gate could not compare the models; or the labels are boxes,
+            and no detector can be trained on the backbone.
     """
+    trains = serving.predicts
+    if not deployment.task_type.activation and (trains or deployment.outputs.get("Trainer") == "finetune"):
+        # a training job would find it out only after the images were read
+        check_backbone(model_file.extract_backbone(choice.model))
     labelled = list(deployment.labels.labelled())
-    audit, trains = sum(image.audit for image in labelled), serving.predicts
+    audit = sum(image.audit for image in labelled)
     if trains and not audit:
         raise BadRequest(
             f"there is no audit label, so nothing shows whether {choice.name} is better than version "
