@@ -10,18 +10,73 @@ import onnx
 from onnx import TensorProto, helper
 from PIL import Image
 
-from octospoon.domain.model_spec import BOXES, EMBEDDING, INPUT, SCORES, ModelSpec
+from octospoon.domain.model_spec import BOXES, EMBEDDING, HEAD_PREFIX, INPUT, SCORES, ModelSpec
 from octospoon.training.graph.builder import Builder
 from octospoon.training.graph.suppression import OPSET, Rules, suppress
+from octospoon.training.model import model_file
 
 CLASSES = ("red", "dark red")
 RULES = Rules(most=5)
 RED = (230, 10, 10)
+FLOATS = "floats"
+
+
+SCORES_OF_RED = (0.9, 0.3)
 
 
 def red_detector(height: int, width: int, resize: str, version: int = 1) -> bytes:
     """Return a file of the contract that finds the rectangle around all red pixels of an image."""
     graph = Builder()
+    _embed(graph)
+    _find(graph, height, width, SCORES_OF_RED)
+    return of_contract(graph, ModelSpec(CLASSES, height, width, 3, resize, "", version, boxes=RULES.most))
+
+
+def red_backbone(height: int, width: int) -> bytes:
+    """Return the part of `red_detector` that gives the embedding: the mean colour."""
+    graph = Builder()
+    _embed(graph)
+    body = helper.make_graph(
+        graph.nodes,
+        "mean colour",
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", height, width, 3])],
+        [helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["N", 3])],
+    )
+    opset = [helper.make_opsetid("", OPSET)]
+    return model_file.canonical(
+        helper.make_model(body, opset_imports=opset, ir_version=8).SerializeToString()
+    )
+
+
+def red_head(height: int, width: int, scores: tuple[float, ...] = SCORES_OF_RED) -> bytes:
+    """Return the rest of `red_detector`, which reads a tensor of `red_backbone`."""
+    graph = Builder()
+    _find(graph, height, width, scores)
+    for constant in graph.constants:
+        constant.name = HEAD_PREFIX + constant.name
+    for node in graph.nodes:
+        node.name = HEAD_PREFIX + node.name
+        for names in (node.input, node.output):
+            own = [name if name in ("", FLOATS, BOXES, SCORES) else HEAD_PREFIX + name for name in names]
+            del names[:]
+            names.extend(own)
+    body = helper.make_graph(
+        graph.nodes,
+        "red",
+        [helper.make_tensor_value_info(FLOATS, TensorProto.FLOAT, ["N", height, width, 3])],
+        [
+            helper.make_tensor_value_info(BOXES, TensorProto.FLOAT, ["N", RULES.most, 4]),
+            helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, ["N", RULES.most, len(scores)]),
+        ],
+        graph.constants,
+    )
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _find(graph: Builder, height: int, width: int, scores: tuple[float, ...]) -> None:
+    """Add the outputs BOXES and SCORES."""
     _red(graph)
     ends = [_ends(graph, axis, size) for axis, size in ((2, width), (1, height))]
     corners = [end[i] for i in (0, 1) for end in ends]
@@ -29,11 +84,8 @@ def red_detector(height: int, width: int, resize: str, version: int = 1) -> byte
     graph.reshape("corners", [-1, 1, 4], "raw_boxes")
     graph.add("ReduceMax", ["red"], "any", axes=[1, 2], keepdims=0)
     graph.reshape("any", [-1, 1, 1], "one_score")
-    graph.add(
-        "Mul", ["one_score", graph.constant("sure", np.array([[[0.9, 0.3]]], np.float32))], "raw_scores"
-    )
+    graph.add("Mul", ["one_score", graph.constant("sure", np.array([[scores]], np.float32))], "raw_scores")
     suppress(graph, "raw_boxes", "raw_scores", RULES)
-    return of_contract(graph, ModelSpec(CLASSES, height, width, 3, resize, "", version, boxes=RULES.most))
 
 
 def of_contract(graph: Builder, spec: ModelSpec) -> bytes:
@@ -55,12 +107,16 @@ def of_contract(graph: Builder, spec: ModelSpec) -> bytes:
     return data
 
 
+def _embed(graph: Builder) -> None:
+    """Add FLOATS, the pixels as float32 [N, H, W, 3], and their mean as the embedding."""
+    graph.add("Cast", [INPUT], FLOATS, to=TensorProto.FLOAT)
+    graph.add("ReduceMean", [FLOATS], EMBEDDING, axes=[1, 2], keepdims=0)
+
+
 def _red(graph: Builder) -> None:
-    """Add ``red``, float32 [N, H, W], 1 where a pixel is red, and the mean colour as the embedding."""
-    graph.add("Cast", [INPUT], "floats", to=TensorProto.FLOAT)
-    graph.add("ReduceMean", ["floats"], EMBEDDING, axes=[1, 2], keepdims=0)
+    """Add ``red``, float32 [N, H, W], 1 where a pixel is red."""
     weights = graph.constant("weights", np.array([1, -1, -1], np.float32))
-    graph.add("MatMul", ["floats", weights], "redness")
+    graph.add("MatMul", [FLOATS, weights], "redness")
     graph.add("Greater", ["redness", graph.constant("limit", np.array(60, np.float32))], "is_red")
     graph.add("Cast", ["is_red"], "red", to=TensorProto.FLOAT)
 

@@ -6,7 +6,7 @@ import copy
 import functools
 import hashlib
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fakes.pool import Row
@@ -25,6 +25,9 @@ from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.training.jobs import JobStatus, TrainingState
 from octospoon.training.context import TrainingPorts
 from octospoon.training.model.model_file import read_spec, starter_model
+
+if TYPE_CHECKING:
+    from octospoon.domain.task_types.task_type import TaskType
 
 JOB = "train-000001"
 
@@ -45,8 +48,10 @@ def embeddings(count: int) -> Any:
 
 
 class World(FakeWorld):
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(
+        self, task_type: TaskType = CLASSIFICATION, classes: tuple[str, ...] = digits.CLASSES
+    ) -> None:
+        super().__init__(task_type=task_type)
         self.control.now_state = TrainingState(JobStatus.LAUNCHING, JOB, 1)
         self.registry, self.snapshots = FakeRegistry(), FakeSnapshots()
         self.ports = TrainingPorts(
@@ -65,8 +70,8 @@ class World(FakeWorld):
             rounds=self.rounds,
             open_model=OnnxScorer,
             open_head=OnnxHead,
-            classes=digits.CLASSES,
-            task_type=CLASSIFICATION,
+            classes=classes,
+            task_type=task_type,
         )
 
     def copied(self) -> World:
