@@ -184,6 +184,9 @@ NAMES = {
     "aws deploy --file samconfig-octospoon.toml",
     "aws init --classes cat,dog,owl --set TaskType=multilabel",
     "label-studio-project --task-type multilabel",
+    # tests/e2e/test_detection.py has a stack of boxes
+    "aws init --classes cat,dog,owl --set TaskType=detection --set Trainer=finetune",
+    "label-studio-project --task-type detection",
     "aws status --stack STACK",
     "status --stack STACK",
     "aws destroy --stack STACK",
