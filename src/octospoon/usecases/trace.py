@@ -16,6 +16,7 @@ from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import image_id, is_folder_marker
 from octospoon.domain.pool.score_history import PreviousUpload
+from octospoon.domain.task_types.detection.label import EMPTY
 from octospoon.domain.trace import (
     Choice,
     Export,
@@ -171,7 +172,7 @@ class TraceImage:
                 score.model_version,
                 score.generation,
                 _name(score, classes[score.model_version]),
-                score.confidence,
+                score.confidence or None,
             )
             for score in scores
         )
@@ -223,6 +224,8 @@ class TraceImage:
 def _name(score: Score, classes: Sequence[str]) -> str | None:
     if score.top_class is None:
         return None
+    if not score.confidence:
+        return EMPTY  # only a detector gives no class any confidence
     return classes[score.top_class] if score.top_class < len(classes) else f"class {score.top_class}"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,10 +19,14 @@ from octospoon.domain.monitoring.observations import ModelDecision
 from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.trace import StoredVersion, Trace
 from octospoon.domain.trace.timeline import timeline
 from octospoon.domain.training.jobs import TrainingState
 from octospoon.usecases.trace import TraceImage
+
+if TYPE_CHECKING:
+    from octospoon.domain.task_types.task_type import TaskType
 
 KEY = "a/1.png"
 ROUND = "1970-01-12T13:46:50+00:00"
@@ -41,8 +46,8 @@ class FakeRuns:
 class World(FakeWorld):
     """One image in every stage: scored, re-scored, chosen, labelled, trained on, replaced."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, task_type: TaskType = CLASSIFICATION) -> None:
+        super().__init__(task_type=task_type)
         self.versions, self.snapshots = FakeVersions(), FakeSnapshots()
         self.runs: FakeRuns | None = FakeRuns()
         self.failures: dict[str, str] = {}
@@ -95,7 +100,7 @@ class World(FakeWorld):
             self.snapshots,
             self.champions,
             self.runs,
-            CLASSIFICATION,
+            self.task_type,
             lambda task: f"http://labels/{task}",
             lambda image, since: self.failures.get(image, "") if since else "",
             lambda: self.classes,
@@ -114,6 +119,27 @@ def labelled() -> World:
     world.resolve_label()
     world.train("train-000001", promoted=True, version=2)
     return world
+
+
+def test_scores_of_boxes_name_the_surest_one() -> None:
+    world = World(DETECTION)
+    image = world.upload("e1", "10")
+    seen, nothing = np.zeros((2, 2, 6), np.float32)
+    seen[0] = 0.1, 0.1, 0.4, 0.4, 0.25, 0.75
+    for version, boxes in ((1, seen), (2, nothing)):
+        world.champions.keep(ChampionPointer(version, "", "", "", classes=("cat", "dog")))
+        prediction = Prediction(version, "b", np.zeros(4, np.float32), boxes, version)
+        assert world.pool.put_score(image, prediction)
+
+    (upload,) = world.trace().uploads
+
+    assert [(score.label, score.confidence) for score in upload.scores] == [
+        ("dog", 0.75),
+        ("no objects", None),
+    ]
+    lines = [event.particulars for event in timeline(world.trace())]
+    assert "by version 1: dog 75.0%" in lines
+    assert "by version 2: no objects" in lines
 
 
 def test_every_step_is_told_with_its_time() -> None:

@@ -78,7 +78,7 @@ class StoredVersion:
 
 @dataclass(frozen=True, slots=True)
 class SeenScore:
-    """A score with the name of its class; see `Score`."""
+    """A score with the name of its class; see `Score`. A detector that sees nothing gives no confidence."""
 
     at: float
     model_version: int

@@ -59,7 +59,8 @@ def _upload(upload: Upload) -> Iterator[Event]:
     listed = f", listed as {upload.object_etag}" if upload.object_etag else ""
     yield Event(upload.at, "uploaded", f"etag {upload.etag}{listed}{version}{seen}, id {upload.image}")
     for score in upload.scores:
-        label = f": {score.label} {score.confidence:.1%}" if score.confidence is not None else ""
+        sure = "" if score.confidence is None else f" {score.confidence:.1%}"
+        label = "" if score.label is None else f": {score.label}{sure}"
         yield Event(score.at, "scored", f"by version {score.model_version}{label}")
     if upload.replaced_at is not None:
         task = f"task {upload.task_id}" if upload.task_id else ""
