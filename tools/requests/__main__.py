@@ -29,11 +29,11 @@ def main(file: Path) -> int:
     """Print the report; return the exit status."""
     with file.open(encoding="utf-8") as lines:
         record = read(lines)
-    found = compare(record)
+    comparison = compare(record)
     resources = sam_template.read(ROOT / "template.yaml")["Resources"]
     print("\n".join([*counts(record), ""]))
-    wrong = list(findings(record, found, template.rights(resources)))
-    print("\n".join(wrong or [verdict(record, found)]))
+    wrong = list(findings(record, comparison, template.rights(resources)))
+    print("\n".join(wrong or [verdict(record, comparison)]))
     return 1 if wrong else 0
 
 
@@ -53,33 +53,34 @@ def owner(caller: str) -> str:
     return PROGRAMS.get(name) or (logical(name)[1] if name else caller)
 
 
-def findings(record: Record, found: Comparison, of_template: set[Right]) -> Iterable[str]:
+def findings(record: Record, comparison: Comparison, of_template: set[Right]) -> Iterable[str]:
     """Yield a line for everything that must not be."""
     for problem, times in record.problems.items():
         yield f"invalid, {times} times: {problem}"
     refused = Counter[tuple[str, str]]()
-    for need, times in found.refused.items():
+    for need, times in comparison.refused.items():
         if not expected.on_aws_never(need):
             refused[owner(need.caller), need.action] += times
     for (caller, action), times in refused.items():
         yield f"allowed by no policy, {times} times: {action} for {caller}"
-    yield from (f"given twice: {right}" for right in sorted(found.twice))
-    vain = expected.unexpected(map(str, found.vain), expected.SOMETIMES)
-    absent = [str(right) for right in of_template - found.given]
+    yield from (f"given twice: {right}" for right in sorted(comparison.twice))
+    vain = expected.unexpected(map(str, comparison.vain), expected.SOMETIMES)
+    absent = [str(right) for right in of_template - comparison.given]
     for kind, rights, entries in (
         ("allowed in vain", vain, expected.UNUSED),
         ("in no deployed stack", absent, expected.NOT_DEPLOYED),
     ):
         yield from (f"{kind}: {right}" for right in expected.unexpected(rights, entries))
-        yield from (f"no exception any more: {one}" for one in expected.unnecessary(rights, entries))
+        yield from (f"no exception any more: {entry}" for entry in expected.unnecessary(rights, entries))
 
 
-def verdict(record: Record, found: Comparison) -> str:
+def verdict(record: Record, comparison: Comparison) -> str:
     """Return the line for a record without findings."""
     owners = {owner(caller) for caller in record.policies}
     return (
         f"{record.total} requests, all valid and allowed; {len(owners)} roles, users and policies give "
-        f"{len(found.given)} rights: {len(found.used)} were used, {len(found.vain)} were not, with a reason"
+        f"{len(comparison.given)} rights: {len(comparison.used)} were used, {len(comparison.vain)} were not, "
+        "with a reason"
     )
 
 

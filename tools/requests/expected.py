@@ -67,10 +67,10 @@ def on_aws_never(need: Need) -> bool:
 def unexpected(rights: Iterable[str], expected: Iterable[str]) -> list[str]:
     """Return the rights that no entry names."""
     patterns = list(expected)
-    return sorted(right for right in rights if not any(fnmatchcase(right, one) for one in patterns))
+    return sorted(right for right in rights if not any(fnmatchcase(right, pattern) for pattern in patterns))
 
 
 def unnecessary(rights: Iterable[str], expected: Iterable[str]) -> list[str]:
     """Return the entries that name no right."""
-    found = list(rights)
-    return [one for one in expected if not any(fnmatchcase(right, one) for right in found)]
+    named = list(rights)
+    return [entry for entry in expected if not any(fnmatchcase(right, entry) for right in named)]

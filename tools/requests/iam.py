@@ -34,8 +34,8 @@ def allows(
     if statement["Effect"] != "Allow" or statement.keys() & {"NotAction", "NotResource"}:
         raise NotImplementedError(f"only statements that allow actions: {statement}")
     return (
-        any(pattern_of(each, re.IGNORECASE).fullmatch(action) for each in listed(statement["Action"]))
-        and any(pattern_of(each).fullmatch(resource) for each in listed(statement["Resource"]))
+        any(pattern_of(pattern, re.IGNORECASE).fullmatch(action) for pattern in listed(statement["Action"]))
+        and any(pattern_of(pattern).fullmatch(resource) for pattern in listed(statement["Resource"]))
         and holds(statement.get("Condition", {}), given)
     )
 
@@ -43,7 +43,7 @@ def allows(
 @cache
 def pattern_of(text: str, flags: int = 0) -> re.Pattern[str]:
     """Return a pattern of IAM, where ``*`` and ``?`` stand for any characters and for one."""
-    parts = (".*" if each == "*" else "." if each == "?" else re.escape(each) for each in text)
+    parts = (".*" if part == "*" else "." if part == "?" else re.escape(part) for part in text)
     return re.compile("".join(parts), flags | re.DOTALL)
 
 

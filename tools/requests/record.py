@@ -58,7 +58,7 @@ def read(lines: Iterable[str]) -> Record:
 
     A line ``{"same": {name: name}}`` says that a test's own table, queue or bucket stands for one of a stack.
     """
-    found = Record()
+    record = Record()
     same: dict[str, str] = {}
     made = []
     for line in map(json.loads, lines):
@@ -66,21 +66,21 @@ def read(lines: Iterable[str]) -> Record:
             same |= line["same"]
         elif "policies_of" in line:
             # a stack that is being deleted has fewer, one that is being made has not all yet
-            found.policies.setdefault(line["policies_of"], {}).update(line["policies"])
+            record.policies.setdefault(line["policies_of"], {}).update(line["policies"])
         else:
             made.append(line)
     for line in made:
-        _add(found, line, same)
-    return found
+        _add(record, line, same)
+    return record
 
 
-def _add(found: Record, line: dict[str, Any], same: dict[str, str]) -> None:
+def _add(record: Record, line: dict[str, Any], same: dict[str, str]) -> None:
     operation = f"{line.get('service', '')}.{line.get('operation', '')}"
     caller = line.get("caller", "")
-    found.requests[caller, operation] += 1
+    record.requests[caller, operation] += 1
     if line["problems"]:
-        found.problems[f"{operation} by {caller}: {'; '.join(line['problems'])}"] += 1
+        record.problems[f"{operation} by {caller}: {'; '.join(line['problems'])}"] += 1
     conditions = tuple((key, tuple(values)) for key, values in line.get("conditions", {}).items())
     for action, resource in line.get("needs", []):
         named = re.sub(r"[^:/]+", lambda part: same.get(part[0], part[0]), resource)
-        found.needs[Need(caller, operation, action, named, conditions)] += 1
+        record.needs[Need(caller, operation, action, named, conditions)] += 1

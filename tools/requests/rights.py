@@ -99,8 +99,8 @@ class Comparison:
 
 def logical(physical: str) -> tuple[str, str]:
     """Return the stack and the logical id in a generated name; the name itself where it is none."""
-    found = _PHYSICAL.fullmatch(physical)
-    return (found["stack"], found["logical"]) if found else ("", physical)
+    match = _PHYSICAL.fullmatch(physical)
+    return (match["stack"], match["logical"]) if match else ("", physical)
 
 
 def given_to(caller: str, policies: Mapping[str, Any]) -> list[Given]:
@@ -111,7 +111,7 @@ def given_to(caller: str, policies: Mapping[str, Any]) -> list[Given]:
         policies: its documents by name; for a program, those of every user and managed policy.
     """
     kind, _, name = caller.partition("/")
-    found = []
+    statements: list[Given] = []
     for policy, document in policies.items():
         holder, _, own = policy.rpartition("/")
         if kind == "app":
@@ -122,10 +122,11 @@ def given_to(caller: str, policies: Mapping[str, Any]) -> list[Given]:
         else:
             stack, owner = logical(name)
         own = own.removeprefix(f"{stack}-")
-        found += [
-            Given(owner, f"{own}.{each.get('Sid', '')}", each) for each in listed(document["Statement"])
+        statements += [
+            Given(owner, f"{own}.{statement.get('Sid', '')}", statement)
+            for statement in listed(document["Statement"])
         ]
-    return found
+    return statements
 
 
 def given_twice(statements: list[Given]) -> Iterator[str]:
@@ -148,18 +149,17 @@ def compare(record: Record) -> Comparison:
 
     Whoever has no policies, such as the command line with the operator's keys, may do everything.
     """
-    found = Comparison()
+    comparison = Comparison()
     statements = {caller: given_to(caller, policies) for caller, policies in record.policies.items()}
-    for each in (given for several in statements.values() for given in several):
-        found.given |= {right for right, _, _ in each.rights()}
     for several in statements.values():
-        found.twice |= set(given_twice(several))
+        comparison.given |= {right for given in several for right, _, _ in given.rights()}
+        comparison.twice |= set(given_twice(several))
     for need, times in record.needs.items():
         if need.caller not in statements:
             continue
-        used = set[Right]().union(*(each.used(need) for each in statements[need.caller]))
+        used = set[Right]().union(*(given.used(need) for given in statements[need.caller]))
         for right in used:
-            found.used[right] += times
+            comparison.used[right] += times
         if not used:
-            found.refused[need] += times
-    return found
+            comparison.refused[need] += times
+    return comparison

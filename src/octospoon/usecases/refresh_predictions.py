@@ -110,7 +110,8 @@ class RefreshPredictions:
         shares = translated(together([answers[task.key] for task in tasks]))
         predicted = self.task_type.predicted(shares, translated.names)
         return [
-            Guess(task.id, each.label, each.confidence) for task, each in zip(tasks, predicted, strict=True)
+            Guess(task.id, prediction.label, prediction.confidence)
+            for task, prediction in zip(tasks, predicted, strict=True)
         ]
 
 

@@ -87,9 +87,9 @@ def _sign_in_options() -> list[Any]:
 
     app = typer.Typer(add_completion=False)
     app.command()(options)
-    shared_options = [each for each in get_command(app).params if each.name in ("region", "profile")]
-    for each in shared_options:
-        each.expose_value = False
+    shared_options = [option for option in get_command(app).params if option.name in ("region", "profile")]
+    for option in shared_options:
+        option.expose_value = False
     return shared_options
 
 

@@ -85,10 +85,10 @@ class Stack:
             return {}
         pages = self._client.get_paginator("list_stack_resources").paginate(StackName=self._name)
         return {
-            each["PhysicalResourceId"]: each["LogicalResourceId"]
+            resource["PhysicalResourceId"]: resource["LogicalResourceId"]
             for page in pages
-            for each in page["StackResourceSummaries"]
-            if each["ResourceType"] == "AWS::SecretsManager::Secret" and "PhysicalResourceId" in each
+            for resource in page["StackResourceSummaries"]
+            if resource["ResourceType"] == "AWS::SecretsManager::Secret" and "PhysicalResourceId" in resource
         }
 
     def _find(self) -> StackTypeDef | None:

@@ -43,19 +43,19 @@ def demanded(template: Template, given: Mapping[str, str]) -> list[str]:
         given: values of parameters; the others have their defaults.
     """
     values = with_defaults(template, given)
-    found = {
+    names = {
         condition["Fn::Not"][0]["Fn::Equals"][0]["Ref"]
         for assertion in _assertions(template, values)
         for condition in [assertion["Assert"]]
         if _is_not_empty(condition)
     }
-    return [name for name in template["Parameters"] if name in found]
+    return [name for name in template["Parameters"] if name in names]
 
 
 def with_defaults(template: Template, given: Mapping[str, str]) -> dict[str, str]:
     """Return the values of all parameters of a template; without a default and a value, they are empty."""
     declared = template["Parameters"].items()
-    return {name: str(each.get("Default", "")) for name, each in declared} | dict(given)
+    return {name: str(parameter.get("Default", "")) for name, parameter in declared} | dict(given)
 
 
 def _assertions(template: Template, values: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -89,13 +89,13 @@ def holds(template: Template, condition: Any, values: Mapping[str, str]) -> bool
     if function == "Condition":
         return holds(template, arguments, values)
     if function == "Fn::Equals":
-        first, second = (_text(each, values) for each in arguments)
+        first, second = (_text(part, values) for part in arguments)
         return first == second
     if function == "Fn::Contains":
-        return _text(arguments[1], values) in [_text(each, values) for each in arguments[0]]
+        return _text(arguments[1], values) in [_text(part, values) for part in arguments[0]]
     if function not in ("Fn::And", "Fn::Or", "Fn::Not"):
         raise NotConfigured(f"octospoon cannot read {function} in a rule of the template")
-    results = [holds(template, each, values) for each in arguments]
+    results = [holds(template, part, values) for part in arguments]
     if function == "Fn::And":
         return all(results)
     return any(results) if function == "Fn::Or" else not results[0]

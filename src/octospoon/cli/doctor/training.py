@@ -27,12 +27,12 @@ _MACHINES = "correct the parameters of Launcher=batch (docs/how-to/train-on-a-gp
 
 def checks(deployment: Deployment) -> list[Check]:
     """Return the checks of training that apply to this stack."""
-    found = [Check("training", _training, "")]
+    checks = [Check("training", _training, "")]
     if deployment.outputs.get("Trainer") == "command":
-        found.append(Check("training program", _program, _COMMAND))
+        checks.append(Check("training program", _program, _COMMAND))
     if deployment.outputs.get("Launcher") == "batch":
-        found.append(Check("training machines", _machines, _MACHINES))
-    return found
+        checks.append(Check("training machines", _machines, _MACHINES))
+    return checks
 
 
 def _training(deployment: Deployment) -> str:
@@ -57,17 +57,18 @@ def _machines(deployment: Deployment) -> str:
     """Check that the queue of AWS Batch takes jobs, and that machines can be started for it."""
     batch = deployment.client("batch")
     queues = batch.describe_job_queues(jobQueues=[deployment.outputs["TrainingJobQueue"]])["jobQueues"]
-    names = [each["computeEnvironment"] for queue in queues for each in queue["computeEnvironmentOrder"]]
+    names = [member["computeEnvironment"] for queue in queues for member in queue["computeEnvironmentOrder"]]
     if not names:
         raise NotConfigured("AWS Batch has no queue for the jobs, or the queue has no machines")
     environments = batch.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
     if not environments:
         raise NotConfigured("AWS Batch does not have the machines of the queue")
-    for each in (*queues, *environments):
-        if each["state"] != "ENABLED" or each["status"] not in _READY:
-            name = each.get("jobQueueName") or each["computeEnvironmentName"]
+    for resource in (*queues, *environments):
+        if resource["state"] != "ENABLED" or resource["status"] not in _READY:
+            name = resource.get("jobQueueName") or resource["computeEnvironmentName"]
             raise NotConfigured(
-                f"{name} is {each['state']} and {each['status']}: {each.get('statusReason', 'no reason')}"
+                f"{name} is {resource['state']} and {resource['status']}: "
+                f"{resource.get('statusReason', 'no reason')}"
             )
     machines = environments[0]["computeResources"]
     return f"{', '.join(machines['instanceTypes'])}, {machines['type']}"

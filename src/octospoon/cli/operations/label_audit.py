@@ -72,15 +72,15 @@ def confirmed(deployment: Deployment) -> Confirmed:
     """
     history, labels = deployment.class_record().read(), deployment.task_type.labels
     drawn = list(deployment.imported_labels.confirmations())
-    answered = [each for each in drawn if each.answered is not None]
+    answered = [label for label in drawn if label.answered is not None]
     others = [
         replace(
-            each,
-            imported=labels.shown(each.imported, history),
-            answered=labels.shown(each.answered, history),
+            label,
+            imported=labels.shown(label.imported, history),
+            answered=labels.shown(label.answered, history),
         )
-        for each in answered
-        if each.answered is not None and not labels.same(each.imported, each.answered, history)
+        for label in answered
+        if label.answered is not None and not labels.same(label.imported, label.answered, history)
     ]
     right = estimators.proportion(len(answered) - len(others), len(answered))
     return Confirmed(len(drawn), len(answered), right, tuple(others[:_EXAMPLES]))

@@ -96,8 +96,8 @@ def of_file(model: Path, folder: Path, count: int) -> Forms:
 
 def _spread(deployment: Deployment, count: int) -> list[str]:
     """Return keys of selectable images in the order of their sampling keys, a repeatable random sample."""
-    each = -(-count // keys.SHARDS)
-    pages = [deployment.pool.selectable(shard, -1.0, each)[0] for shard in range(keys.SHARDS)]
+    of_a_shard = -(-count // keys.SHARDS)
+    pages = [deployment.pool.selectable(shard, -1.0, of_a_shard)[0] for shard in range(keys.SHARDS)]
     return sorted((image.key for page in pages for image in page), key=keys.sampling_key)[:count]
 
 

@@ -94,11 +94,11 @@ MB_A_CORE = 1769
 
 def every_price() -> list[Price]:
     """Return the whole list, in its order."""
-    found: list[Price] = []
+    prices: list[Price] = []
     for value in globals().values():
         several = value.values() if isinstance(value, dict) else [value]
-        found += [each for each in several if isinstance(each, Price)]
-    return found
+        prices += [price for price in several if isinstance(price, Price)]
+    return prices
 
 
 def lambda_dollars(seconds: float, megabytes: int, batch: float, architecture: str) -> float:

@@ -41,7 +41,7 @@ def spent(deployment: Deployment, stack: str, today: date) -> dict[str, Any]:
             Metrics=[_METRIC],
             Filter={"Tags": {"Key": TAG, "Values": [stack]}},
         )
-    costs = [(each["TimePeriod"]["Start"][:7], each["Total"][_METRIC]) for each in answer["ResultsByTime"]]
+    costs = [(month["TimePeriod"]["Start"][:7], month["Total"][_METRIC]) for month in answer["ResultsByTime"]]
     return {
         "months": [
             {"month": month, "amount": float(cost["Amount"]), "unit": cost["Unit"]}

@@ -142,8 +142,8 @@ def _started(
         _fill(stack, layout, missing, progress)
         launches = [_launch(service, stack, layout, chosen[service.name]) for service in missing]
         wait_until_ready(launches, progress, lambda name: when_ready(name, urls))
-        ports.remember(layout.ports, chosen | {each.name: each.port for each in launches})
-        stack.serve(urls | {each.name: each.url for each in launches})
+        ports.remember(layout.ports, chosen | {launch.name: launch.port for launch in launches})
+        stack.serve(urls | {launch.name: launch.url for launch in launches})
     except BaseException:
         end(process for process in stack.processes if process not in before.processes)
         raise

@@ -18,8 +18,8 @@ __all__ = ["STRATEGIES", "Candidates", "Strategy", "strategy"]
 
 
 STRATEGIES: dict[str, Strategy] = {
-    each.name: each
-    for each in (
+    strategy.name: strategy
+    for strategy in (
         Strategy("least_confidence", least_confidence.select, least_confidence.score),
         Strategy("margin", margin.select, margin.score),
         Strategy("entropy", by_score(entropy.score), entropy.score),

@@ -104,9 +104,9 @@ def compare(original: Answers, cheaper: Answers, labels: npt.NDArray[np.int64]) 
     right = original_right = np.zeros(0, np.bool_)
     if original.probabilities is not None and cheaper.probabilities is not None:
         tops = [
-            each.probabilities.argmax(axis=1)
-            for each in (original, cheaper)
-            if each.probabilities is not None
+            form.probabilities.argmax(axis=1)
+            for form in (original, cheaper)
+            if form.probabilities is not None
         ]
         same = int(np.sum(tops[0] == tops[1]))
         gap = float(np.abs(original.probabilities - cheaper.probabilities).max())

@@ -117,12 +117,14 @@ class ClassHistory:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the project's classes now, in order; empty while they are unknown."""
-        return tuple(each.name for each in self.known.values() if each.active)
+        return tuple(known.name for known in self.known.values() if known.active)
 
     @property
     def stored(self) -> dict[str, str]:
         """The key of each class that was renamed, by its name now: the name that Label Studio stores."""
-        return {each.name: each.key for each in self.known.values() if each.active and each.name != each.key}
+        return {
+            known.name: known.key for known in self.known.values() if known.active and known.name != known.key
+        }
 
     @property
     def earlier(self) -> dict[str, str]:
@@ -258,7 +260,7 @@ class ClassHistory:
 
 
 def _of(known: dict[str, KnownClass], name: str) -> KnownClass | None:
-    return next((each for each in known.values() if name in each.names), None)
+    return next((entry for entry in known.values() if name in entry.names), None)
 
 
 def _apply(known: dict[str, KnownClass], change: ClassChange) -> None:

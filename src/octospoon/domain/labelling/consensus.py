@@ -66,13 +66,17 @@ def majority(cast: Sequence[Annotation], name: Callable[[Annotation], str]) -> l
     """
     counts = Counter(name(vote) for vote in cast)
     completed = {name(vote): vote.updated_at for vote in sorted(cast, key=lambda vote: vote.updated_at)}
-    winner = min(counts, key=lambda each: (-counts[each], completed[each], each))
+    winner = min(counts, key=lambda choice: (-counts[choice], completed[choice], choice))
     return [vote for vote in cast if name(vote) == winner]
 
 
 def imported(annotations: Iterable[Annotation]) -> Consensus:
     """Return the newest imported label that counts, or no label."""
-    labels = [each for each in annotations if each.source == IMPORTED and not (each.deleted or each.problem)]
+    labels = [
+        annotation
+        for annotation in annotations
+        if annotation.source == IMPORTED and not (annotation.deleted or annotation.problem)
+    ]
     newest = max(labels, key=_age, default=None)
     if newest is None or newest.label is None:
         return Consensus(None, 0.0, 0)

@@ -63,10 +63,10 @@ def check(
     """
     if not len(targets) or not np.isfinite(predictions).all():
         return
-    each = average_precision(predictions, targets)
+    of_classes = average_precision(predictions, targets)
     ours = [estimate.value for estimate in evaluation.class_ap50]
     whole = [estimate.value for estimate in evaluation.class_average_precision]
-    theirs = np.column_stack([each[:, 0], each.mean(axis=1)])
+    theirs = np.column_stack([of_classes[:, 0], of_classes.mean(axis=1)])
     if not np.allclose(np.column_stack([ours, whole]), theirs, rtol=0, atol=_AGREED, equal_nan=True):
         raise BadModel(
             f"AP50 of the classes is {np.round(ours, 6).tolist()} by octospoon and "

@@ -78,7 +78,9 @@ def choose_backbone(curves: Mapping[str, Curve]) -> Choice[str]:
         curves: of random labels with the same seeds, by backbone; the first is kept in case of doubt.
     """
     first, comparisons = _with_first(curves)
-    better = [name for name, each in comparisons.items() if each.better and not each.less_balanced]
+    better = [
+        name for name, comparison in comparisons.items() if comparison.better and not comparison.less_balanced
+    ]
     return Choice(max(better, key=lambda name: comparisons[name].lead, default=first), first, comparisons)
 
 
@@ -88,7 +90,10 @@ def choose_strategy(comparisons: Mapping[str, Comparison]) -> str:
     Args:
         comparisons: with random, by strategy.
     """
-    return best({name: each for name, each in comparisons.items() if not each.less_balanced}) or CONTROL
+    return (
+        best({name: comparison for name, comparison in comparisons.items() if not comparison.less_balanced})
+        or CONTROL
+    )
 
 
 def choose_batch(curves: Mapping[int, Curve]) -> Choice[int]:
@@ -101,10 +106,10 @@ def choose_batch(curves: Mapping[int, Curve]) -> Choice[int]:
         curves: with the same seeds, by images per round; the first is kept in case of doubt.
     """
     first, comparisons = _with_first(curves)
-    better = [size for size, each in comparisons.items() if size < first and each.better]
+    better = [size for size, comparison in comparisons.items() if size < first and comparison.better]
     if better:
         return Choice(max(better, key=lambda size: comparisons[size].lead), first, comparisons)
-    as_good = [size for size, each in comparisons.items() if size > first and _as_good(each)]
+    as_good = [size for size, comparison in comparisons.items() if size > first and _as_good(comparison)]
     return Choice(max(as_good, default=first), first, comparisons)
 
 

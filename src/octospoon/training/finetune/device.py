@@ -29,7 +29,9 @@ def chosen(setting: str) -> torch.device:
     if visible:
         return torch.device("cuda")
     # a driver that is too old is a warning
-    why = "; ".join([f"PyTorch {torch.__version__} sees no GPU", *(str(each.message) for each in caught)])
+    why = "; ".join(
+        [f"PyTorch {torch.__version__} sees no GPU", *(str(warning.message) for warning in caught)]
+    )
     if setting == "cuda":
         raise NotConfigured(
             f"OCTOSPOON_DEVICE is cuda, but {why}: run the job on a machine with an NVIDIA GPU and a driver "

@@ -123,7 +123,7 @@ def reproducible(device: torch.device, threads: int = 1) -> Iterator[list[str]]:
         with exact, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             yield uncertain
-        for text in dict.fromkeys(str(each.message) for each in caught):
+        for text in dict.fromkeys(str(warning.message) for warning in caught):
             name, found, _ = text.partition(" does not have a deterministic implementation")
             uncertain.extend([name] if found else [])
             _log.warning("%s", text)

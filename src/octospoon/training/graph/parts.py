@@ -28,5 +28,5 @@ def widths(model: bytes) -> tuple[int, ...]:
         return ()
     inferred = onnx.shape_inference.infer_shapes(proto).graph
     shapes = {value.name: onnx_graph.shape(value) or [0] for value in inferred.value_info}
-    found = tuple(shapes.get(name, [0])[-1] for name in joined.input)
-    return found if all(found) else ()
+    sizes = tuple(shapes.get(name, [0])[-1] for name in joined.input)
+    return sizes if all(sizes) else ()

@@ -238,13 +238,13 @@ def _choose(data: _Data, judges: npt.NDArray[np.int64], count: int) -> _Choice:
     best, least = _Choice(USUAL_STRENGTH, np.ones(1), 1.0), np.inf
     for shares in _shares(len(kernels)):
         kernel = sum(share * part for share, part in zip(shares, kernels, strict=True))
-        found, losses = data.link.scales(problem.left_out(kernel, STRENGTHS)[:, judges], smoothed, count)
+        scales, losses = data.link.scales(problem.left_out(kernel, STRENGTHS)[:, judges], smoothed, count)
         equal = RATIO_PRIOR * np.log(shares.max() / shares.min()) ** 2 / 2
         losses = losses + (usual + equal) / count
         at = int(losses.argmin())
         if losses[at] < least:
             least = losses[at]
-            best = _Choice(float(STRENGTHS[at]), shares, float(found[at]))
+            best = _Choice(float(STRENGTHS[at]), shares, float(scales[at]))
     return best
 
 

@@ -152,7 +152,7 @@ def extract_backbone(model: bytes) -> bytes:
         name for node in proto.graph.node if node.name.startswith(HEAD_PREFIX) for name in node.output
     }
     for field in (proto.graph.node, proto.graph.initializer):
-        _keep(field, [each for each in field if not each.name.startswith(HEAD_PREFIX)])
+        _keep(field, [item for item in field if not item.name.startswith(HEAD_PREFIX)])
     _keep(proto.graph.output, [value for value in proto.graph.output if value.name not in computed])
     del proto.metadata_props[:]
     backbone: bytes = proto.SerializeToString(deterministic=True)

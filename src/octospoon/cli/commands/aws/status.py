@@ -25,11 +25,11 @@ def status(stack: Stack = None, as_json: AsJson = False) -> None:
     from octospoon.cli.operations.aws.stack_status import read_stack
 
     name = named_stack(stack)
-    found = read_stack(find_deployment(name), name)
+    state = read_stack(find_deployment(name), name)
     if as_json:
-        print_json(found)
+        print_json(state)
         return
     table = line_table("what", "value")
-    for row in found.rows():
+    for row in state.rows():
         table.add_row(*row)
     print_line_table(table)

@@ -60,6 +60,7 @@ def _confirmed(confirmed: Confirmed) -> list[str]:
             f"{right.high:.1%})"
         )
     lines += [
-        f"{each.key}: imported as {each.imported}, people say {each.answered}" for each in confirmed.others
+        f"{label.key}: imported as {label.imported}, people say {label.answered}"
+        for label in confirmed.others
     ]
     return lines

@@ -21,8 +21,8 @@ def built_for(names: Iterable[str]) -> set[tuple[str, str]]:
     Args:
         names: of files.
     """
-    found = (match for name in names for match in _COMPILED.finditer(name))
-    return {(f"python3.{match[1]}", _ARCHITECTURES[match[2]]) for match in found}
+    matches = (match for name in names for match in _COMPILED.finditer(name))
+    return {(f"python3.{match[1]}", _ARCHITECTURES[match[2]]) for match in matches}
 
 
 def check_artefacts(build_dir: Path, parameters: Mapping[str, str]) -> None:
@@ -38,7 +38,7 @@ def check_artefacts(build_dir: Path, parameters: Mapping[str, str]) -> None:
     wanted = (parameters["PythonRuntime"], parameters["Architecture"])
     for folder in sorted(path for path in build_dir.iterdir() if path.is_dir()):
         if other := built_for(path.name for path in folder.rglob("*.so")) - {wanted}:
-            names = ", ".join(" on ".join(each) for each in sorted(other))
+            names = ", ".join(" on ".join(build) for build in sorted(other))
             raise NotConfigured(
                 f"{folder.name} was built for {names}, but the stack runs {' on '.join(wanted)}: build again "
                 f"with `make -f infra/build/Makefile aws PYTHON_VERSION={wanted[0].removeprefix('python')} "

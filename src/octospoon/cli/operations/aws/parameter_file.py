@@ -91,11 +91,11 @@ def chosen_file(path: Path | None, stack: str | None) -> Path:
     """
     if path or stack:
         return path or file_name(stack or "")
-    found = sorted(Path().glob("samconfig-*.toml"))
-    if len(found) != 1:
-        which = f"name one of {', '.join(map(str, found))}" if found else "`octospoon aws init` writes one"
+    files = sorted(Path().glob("samconfig-*.toml"))
+    if len(files) != 1:
+        which = f"name one of {', '.join(map(str, files))}" if files else "`octospoon aws init` writes one"
         raise BadRequest(f"--file: {which}")
-    return found[0]
+    return files[0]
 
 
 def write(choices: Choices, path: Path) -> None:
@@ -124,8 +124,8 @@ def set_parameter(path: Path, name: str, value: str) -> None:
     if read(path).parameters.get(name) == value:
         return
     text, line = path.read_text(encoding="utf-8"), _line(name, value)
-    changed, found = re.subn(rf'^ *"{name}=.*\n', lambda _: line, text, flags=re.MULTILINE)
-    if not found:  # at the end of the list
+    changed, replaced = re.subn(rf'^ *"{name}=.*\n', lambda _: line, text, flags=re.MULTILINE)
+    if not replaced:  # at the end of the list
         changed = re.sub(
             r"(^parameter_overrides = \[\n(?:.*\n)*?)(?=\])",
             lambda it: it[1] + line,
@@ -156,10 +156,10 @@ def read(path: Path) -> Choices:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         sections = content["default"]
-        found = sections["global"]["parameters"]
+        parameters = sections["global"]["parameters"]
         choices = Choices(
-            found["stack_name"],
-            found["region"],
+            parameters["stack_name"],
+            parameters["region"],
             dict(map(_pair, sections["deploy"]["parameters"]["parameter_overrides"])),
         )
     except (ValueError, KeyError, TypeError) as error:

@@ -77,8 +77,10 @@ def image_stack_of(client: Any, stack: str) -> str | None:  # noqa: ANN401 - a f
 
 def _trains_with_image(client: Any, stack: str) -> bool:  # noqa: ANN401 - a fake in tests
     with translated(f"reading the stack {stack}"):
-        found = client.describe_stacks(StackName=stack)["Stacks"][0].get("Parameters", [])
-    return any(each["ParameterKey"] == IMAGE and each.get("ParameterValue") for each in found)
+        parameters = client.describe_stacks(StackName=stack)["Stacks"][0].get("Parameters", [])
+    return any(
+        parameter["ParameterKey"] == IMAGE and parameter.get("ParameterValue") for parameter in parameters
+    )
 
 
 def destroy(deployment: Deployment, stack: str, progress: Callable[[str], None], poll: float = _POLL) -> None:
@@ -117,10 +119,10 @@ def remove_stack(
         ServiceUnavailable: CloudFormation could not remove everything; it can be repeated.
     """
     with translated(f"removing {stack}"):
-        found = client.describe_stacks(StackName=stack)["Stacks"][0]["StackId"]
+        stack_id = client.describe_stacks(StackName=stack)["Stacks"][0]["StackId"]
         progress(f"removing the stack {stack}")
         client.delete_stack(StackName=stack)
-        while (status := _status(client, found)).endswith("_IN_PROGRESS"):
+        while (status := _status(client, stack_id)).endswith("_IN_PROGRESS"):
             time.sleep(poll)
     if status != _GONE:
         raise ServiceUnavailable(

@@ -164,17 +164,17 @@ def ensure_roles(
 def _check_quotas(client: Any, needs: Mapping[tuple[str, str], float]) -> Iterator[str]:  # noqa: ANN401
     """Refuse if every quota is too low; yield those that are too low or cannot be read."""
     low = list[str]()
-    for (service, quota), wanted in needs.items():
+    for (service, quota), needed in needs.items():
         try:
             with translated("reading a quota"):
-                found = client.get_service_quota(ServiceCode=service, QuotaCode=quota)["Quota"]
+                limit = client.get_service_quota(ServiceCode=service, QuotaCode=quota)["Quota"]
         except OctospoonError as error:  # a right or an answer is missing, and training may work nevertheless
             yield f"the quota {quota} of {service} is not known ({error})"
             continue
-        if float(found["Value"]) < wanted:
+        if float(limit["Value"]) < needed:
             low.append(
-                f'the quota "{found["QuotaName"]}" is {found["Value"]:g} here, but one training task needs '
-                f"{wanted:g}: ask Service Quotas for more, or choose another task or machine"
+                f'the quota "{limit["QuotaName"]}" is {limit["Value"]:g} here, but one training task needs '
+                f"{needed:g}: ask Service Quotas for more, or choose another task or machine"
             )
     if low and len(low) == len(needs):
         raise NotConfigured(". ".join(low))
@@ -188,18 +188,18 @@ def _smallest_machines(ec2: Any, parameters: Mapping[str, str]) -> dict[str, int
         NotConfigured: the region lacks a type, or no machine fits.
     """
     smallest = dict[str, int]()
-    for each in parameters["TrainingInstanceTypes"].split(","):
-        pattern = each if "." in each else f"{each}.*"
-        with translated(f"looking for machines of the type {each}"):
+    for name in parameters["TrainingInstanceTypes"].split(","):
+        pattern = name if "." in name else f"{name}.*"
+        with translated(f"looking for machines of the type {name}"):
             pages = ec2.get_paginator("describe_instance_types").paginate(
                 Filters=[{"Name": "instance-type", "Values": [pattern]}]
             )
-            found = [item for page in pages for item in page["InstanceTypes"]]
-        if not found:
-            raise NotConfigured(f"TrainingInstanceTypes: the region {ec2.meta.region_name} has no {each}")
-        sizes = [item["VCpuInfo"]["DefaultVCpus"] for item in found if _fits(item, parameters)]
+            machines = [machine for page in pages for machine in page["InstanceTypes"]]
+        if not machines:
+            raise NotConfigured(f"TrainingInstanceTypes: the region {ec2.meta.region_name} has no {name}")
+        sizes = [machine["VCpuInfo"]["DefaultVCpus"] for machine in machines if _fits(machine, parameters)]
         if sizes:
-            smallest[each[0]] = min([*sizes, smallest.get(each[0], min(sizes))])
+            smallest[name[0]] = min([*sizes, smallest.get(name[0], min(sizes))])
     if not smallest:
         raise NotConfigured(
             f"no machine of TrainingInstanceTypes ({parameters['TrainingInstanceTypes']}) has an x86 "
@@ -210,7 +210,7 @@ def _smallest_machines(ec2: Any, parameters: Mapping[str, str]) -> dict[str, int
 
 def _fits(machine: Mapping[str, Any], parameters: Mapping[str, str]) -> bool:
     """Return whether a job fits on a machine, of which AWS's own programs take a part."""
-    makers = {each.get("Manufacturer", "") for each in machine.get("GpuInfo", {}).get("Gpus", [])}
+    makers = {gpu.get("Manufacturer", "") for gpu in machine.get("GpuInfo", {}).get("Gpus", [])}
     return (
         "NVIDIA" in makers
         and "x86_64" in machine["ProcessorInfo"]["SupportedArchitectures"]
@@ -226,18 +226,20 @@ def default_network(ec2: Any) -> Network | None:  # noqa: ANN401 - boto3's type 
         The network, in which `groups` may be empty; None if there is no default VPC with subnets.
     """
     with translated("looking for the default VPC"):
-        found = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
-        if not found:
+        vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+        if not vpcs:
             return None
-        of_vpc = {"Name": "vpc-id", "Values": [found[0]["VpcId"]]}
+        of_vpc = {"Name": "vpc-id", "Values": [vpcs[0]["VpcId"]]}
         subnets = ec2.describe_subnets(Filters=[of_vpc, {"Name": "default-for-az", "Values": ["true"]}])
         groups = ec2.describe_security_groups(
             Filters=[of_vpc, {"Name": "group-name", "Values": ["default"]}]
         )["SecurityGroups"]
-    usable = [each["SubnetId"] for each in subnets["Subnets"] if _has_fargate(ec2, each)]
+    usable = [subnet["SubnetId"] for subnet in subnets["Subnets"] if _has_fargate(ec2, subnet)]
     if not usable:
         return None
-    return Network(",".join(sorted(usable)), ",".join(each["GroupId"] for each in groups if _lets_out(each)))
+    return Network(
+        ",".join(sorted(usable)), ",".join(group["GroupId"] for group in groups if _lets_out(group))
+    )
 
 
 def check_network(ec2: Any, parameters: Mapping[str, str]) -> None:  # noqa: ANN401 - not installed
@@ -253,12 +255,12 @@ def check_network(ec2: Any, parameters: Mapping[str, str]) -> None:  # noqa: ANN
     with translated("looking for TrainingSubnets and TrainingSecurityGroups"):
         places = ec2.describe_subnets(SubnetIds=subnets)["Subnets"] if subnets else []
         members = ec2.describe_security_groups(GroupIds=groups)["SecurityGroups"] if groups else []
-    networks = sorted({each["VpcId"] for each in [*places, *members]})
+    networks = sorted({place["VpcId"] for place in [*places, *members]})
     if len(networks) > 1:
         raise NotConfigured(
             f"TrainingSubnets and TrainingSecurityGroups are in several VPCs: {', '.join(networks)}"
         )
-    without = [each["SubnetId"] for each in places if not _has_fargate(ec2, each)]
+    without = [subnet["SubnetId"] for subnet in places if not _has_fargate(ec2, subnet)]
     if without and parameters["Launcher"] == "ecs":
         raise NotConfigured(f"Fargate is not in the availability zone of {', '.join(without)}: leave it out")
 
@@ -270,6 +272,6 @@ def _has_fargate(ec2: Any, subnet: Mapping[str, Any]) -> bool:  # noqa: ANN401 -
 
 def _lets_out(group: Mapping[str, Sequence[Mapping[str, Any]]]) -> bool:
     return any(
-        rule["IpProtocol"] == "-1" and any(each.get("CidrIp") == "0.0.0.0/0" for each in rule["IpRanges"])
+        rule["IpProtocol"] == "-1" and any(source.get("CidrIp") == "0.0.0.0/0" for source in rule["IpRanges"])
         for rule in group["IpPermissionsEgress"]
     )

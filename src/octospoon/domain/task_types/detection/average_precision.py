@@ -65,8 +65,8 @@ def precision_at_recalls(matches: Matches) -> npt.NDArray[np.float64]:
         objects = matches.objects[:, label].sum(keepdims=True)
         rank = np.flatnonzero(matches.hits[matches.classes == label, 0])[np.newaxis] + 1
         if objects[0]:
-            found = np.arange(1, rank.shape[1] + 1)[np.newaxis]
-            result[label] = _read(found, rank, _fewest(objects), interpolated=True)[0]
+            right = np.arange(1, rank.shape[1] + 1)[np.newaxis]
+            result[label] = _read(right, rank, _fewest(objects), interpolated=True)[0]
     return result
 
 
@@ -88,13 +88,13 @@ def _of_class(
     fewest = _fewest(objects) if interpolated else np.maximum(_fewest(objects), 1)
     result = np.empty((len(objects), len(THRESHOLDS)))
     for at in range(len(THRESHOLDS)):
-        found = copies[:, hits[:, at]].cumsum(axis=1)
-        result[:, at] = _read(found, total[:, hits[:, at]], fewest, interpolated).mean(axis=1)
+        right = copies[:, hits[:, at]].cumsum(axis=1)
+        result[:, at] = _read(right, total[:, hits[:, at]], fewest, interpolated).mean(axis=1)
     return result
 
 
 def _read(
-    found: npt.NDArray[np.int64],
+    right: npt.NDArray[np.int64],
     ranks: npt.NDArray[np.int64],
     fewest: npt.NDArray[np.int64],
     interpolated: bool,
@@ -104,24 +104,24 @@ def _read(
     Precision rises at hits only, so no other place can be the best at its recall.
 
     Args:
-        found: int64 [B, H], the number of hits up to each hit.
+        right: int64 [B, H], the number of hits up to each hit.
         ranks: int64 [B, H], the number of detections up to each hit.
         fewest: int64 [B, 101], the number of hits that each recall needs.
         interpolated: see `average_precision`.
     """
-    rows, hits = found.shape
+    rows, hits = right.shape
     if not hits:
         return np.zeros(fewest.shape)
     less = 0.0 if interpolated else 0.5
-    precision = np.maximum(found - less, 0) / (np.maximum(ranks - less, 0) + np.spacing(1))
+    precision = np.maximum(right - less, 0) / (np.maximum(ranks - less, 0) + np.spacing(1))
     if interpolated:
         precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     # the first place with enough hits, in one search over all rows, whose numbers lie apart
     row = np.arange(rows)[:, np.newaxis]
-    apart = row * (int(max(found.max(initial=0), fewest.max(initial=0))) + 1)
-    first = np.searchsorted((found + apart).ravel(), (fewest + apart).ravel()).reshape(fewest.shape)
+    apart = row * (int(max(right.max(initial=0), fewest.max(initial=0))) + 1)
+    first = np.searchsorted((right + apart).ravel(), (fewest + apart).ravel()).reshape(fewest.shape)
     read = np.take_along_axis(precision, np.minimum(first - row * hits, hits - 1), axis=1)
-    return np.where(fewest <= found[:, -1:], read, 0.0)
+    return np.where(fewest <= right[:, -1:], read, 0.0)
 
 
 def _fewest(objects: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

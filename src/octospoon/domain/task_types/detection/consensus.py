@@ -60,18 +60,18 @@ def consensus(annotations: Iterable[Annotation], history: ClassHistory) -> Conse
     return Consensus(_FORM.write(label), sum(alike) / len(alike), len(cast))
 
 
-def likeness(one: Sequence[Box], other: Sequence[Box], history: ClassHistory) -> float:
+def likeness(first: Sequence[Box], second: Sequence[Box], history: ClassHistory) -> float:
     """Return how alike two labels are, in [0, 1]: the sum of overlaps over the number of objects.
 
     It is the mean overlap of the matched boxes times the share of objects that are matched. Boxes of
     different classes match nothing. Two labels without boxes are alike.
 
     Args:
-        one: boxes.
-        other: boxes.
+        first: boxes.
+        second: boxes.
         history: the project's classes; boxes of retired classes do not count.
     """
-    left, right = (_counted(label, history) for label in (one, other))
+    left, right = (_counted(label, history) for label in (first, second))
     shares = overlaps(_places(left), _places(right))
     same = np.array([[a.name == b.name for b in right] for a in left], bool).reshape(shares.shape)
     matched = pairs(np.where(same & (shares >= SAME), shares, 0.0))
@@ -85,7 +85,7 @@ def _add(objects: list[list[_Drawn]], vote: Annotation, answer: Sequence[Box], h
     A pair of different classes counts half, so that of two objects in one place each finds its own.
     """
     shares = overlaps(_places(answer), np.array([_middle(drawn) for drawn in objects]).reshape(-1, 4))
-    names = [{_meaning(each.box.name, history) for each in drawn} for drawn in objects]
+    names = [{_meaning(mark.box.name, history) for mark in drawn} for drawn in objects]
     same = [[_meaning(box.name, history) in known for known in names] for box in answer]
     gains = shares * np.where(np.array(same, bool).reshape(shares.shape), 1.0, 0.5)
     matched = dict(pairs(np.where(shares >= SAME, gains, 0.0)))
@@ -98,7 +98,7 @@ def _add(objects: list[list[_Drawn]], vote: Annotation, answer: Sequence[Box], h
 
 def _present(drawn: Sequence[_Drawn], cast: Sequence[Annotation]) -> bool:
     """Return whether most annotators drew an object; see `majority` for ties."""
-    having = {each.vote.annotation_id for each in drawn}
+    having = {mark.vote.annotation_id for mark in drawn}
     winners = majority(cast, lambda vote: str(vote.annotation_id in having))
     return winners[0].annotation_id in having
 
@@ -108,10 +108,10 @@ def _agreed(drawn: Sequence[_Drawn], cast: Sequence[Annotation], history: ClassH
 
     A retired class counts only where there are no others.
     """
-    names = {each.vote.annotation_id: each.box.name for each in drawn}
-    counted = [each.vote for each in drawn if history.current(each.box.name) is not None]
+    names = {mark.vote.annotation_id: mark.box.name for mark in drawn}
+    counted = [mark.vote for mark in drawn if history.current(mark.box.name) is not None]
     winners = majority(
-        counted or [each.vote for each in drawn],
+        counted or [mark.vote for mark in drawn],
         lambda vote: _meaning(names[vote.annotation_id], history),
     )
     chosen = majority(winners, lambda vote: names[vote.annotation_id])
@@ -121,7 +121,7 @@ def _agreed(drawn: Sequence[_Drawn], cast: Sequence[Annotation], history: ClassH
 
 def _middle(drawn: Sequence[_Drawn]) -> npt.NDArray[np.float64]:
     """Return the mean place of an object, float64 [4]."""
-    middle: npt.NDArray[np.float64] = _places([each.box for each in drawn]).mean(axis=0)
+    middle: npt.NDArray[np.float64] = _places([mark.box for mark in drawn]).mean(axis=0)
     return middle
 
 

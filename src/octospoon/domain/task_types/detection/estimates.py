@@ -117,7 +117,7 @@ def _calibration_error(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]
 
 def _recall(matches: Matches, factor: float) -> tuple[Estimate, ...]:
     """Return the share of each class's objects that the shown boxes find at an overlap of one half."""
-    found = np.zeros_like(matches.objects)
+    recalled = np.zeros_like(matches.objects)
     kept = matches.hits[:, 0] & (matches.scores >= THRESHOLD)
-    np.add.at(found, (matches.images[kept], matches.classes[kept]), 1)
-    return tuple(share(*pair, factor) for pair in zip(found.T, matches.objects.T, strict=True))
+    np.add.at(recalled, (matches.images[kept], matches.classes[kept]), 1)
+    return tuple(share(*pair, factor) for pair in zip(recalled.T, matches.objects.T, strict=True))

@@ -73,7 +73,7 @@ def paired_bootstrap(new: Floats, old: Floats, targets: Targets) -> Difference:
     count = len(targets)
     drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
     weights = np.concatenate([np.ones((1, count), np.int64), drawn])
-    ours, theirs = (_figures(match(each, targets), weights) for each in (new, old))
+    ours, theirs = (_figures(match(rows, targets), weights) for rows in (new, old))
     resampled = ours[1:] - theirs[1:]
     counted = np.isfinite(resampled).sum(axis=0)
     errors = np.full(ours.shape[1], np.nan)
@@ -163,8 +163,8 @@ def successor(challenger: Answers, champion: Answers, targets: Targets, rules: R
 
 def _figures(matches: Matches, weights: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return AP50 in resamples, float64 [B, 1 + C]: its mean over the classes, then that of each class."""
-    each = average_precision(matches, weights)[..., 0]
-    return np.column_stack([mean_over_classes(each), each])
+    of_classes = average_precision(matches, weights)[..., 0]
+    return np.column_stack([mean_over_classes(of_classes), of_classes])
 
 
 def _shared(challenger: Answers, champion: Answers, targets: Targets) -> tuple[Floats, Floats, Targets]:

@@ -20,10 +20,10 @@ def overlaps(boxes: npt.NDArray[np.floating], others: npt.NDArray[np.floating]) 
         boxes: float [D, 4], x1, y1, x2, y2.
         others: float [G, 4].
     """
-    one, two = boxes.astype(np.float64)[:, np.newaxis], others.astype(np.float64)[np.newaxis]
-    sizes, others_sizes = one[..., 2:] - one[..., :2], two[..., 2:] - two[..., :2]
-    ends = np.minimum(one[..., :2] + sizes, two[..., :2] + others_sizes)
-    common = np.maximum(ends - np.maximum(one[..., :2], two[..., :2]), 0.0).prod(axis=2)
+    first, second = boxes.astype(np.float64)[:, np.newaxis], others.astype(np.float64)[np.newaxis]
+    sizes, others_sizes = first[..., 2:] - first[..., :2], second[..., 2:] - second[..., :2]
+    ends = np.minimum(first[..., :2] + sizes, second[..., :2] + others_sizes)
+    common = np.maximum(ends - np.maximum(first[..., :2], second[..., :2]), 0.0).prod(axis=2)
     union = sizes.prod(axis=2) + others_sizes.prod(axis=2) - common
     shares = np.zeros(common.shape)
     np.divide(common, union, out=shares, where=(common > 0) & (union > 0))

@@ -67,8 +67,8 @@ def _ap50(precision: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _whole(precision: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return AP50:95, its mean over the classes and that of each class, float64 [B, 1 + C]."""
-    each = precision.mean(axis=2)
-    return np.column_stack([mean_over_classes(each), each])
+    of_classes = precision.mean(axis=2)
+    return np.column_stack([mean_over_classes(of_classes), of_classes])
 
 
 def _estimates(

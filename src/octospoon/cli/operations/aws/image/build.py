@@ -139,15 +139,15 @@ def training_image(choices: Choices, where: ImageStack, builder: Builder = Build
         folder = Path(scratch) / "training image"
         folder.mkdir()
         source = stage(folder, parameters)
-        found = where.repository.pinned(source.tag)
-        if found is None:
+        uri = where.repository.pinned(source.tag)
+        if uri is None:
             _build(source, parameters, where, builder)
-            found = where.repository.pinned(source.tag)
-    if found is None:
+            uri = where.repository.pinned(source.tag)
+    if uri is None:
         raise NotConfigured(f"the image {source.tag} was built, but {where.repository.name} has it not")
-    check_architecture(where.session.client("ecr", endpoint_url=where.endpoint_url), found, processor)
-    where.progress(f"the training image is {found}")
-    return found
+    check_architecture(where.session.client("ecr", endpoint_url=where.endpoint_url), uri, processor)
+    where.progress(f"the training image is {uri}")
+    return uri
 
 
 def _check_own(uri: str, where: ImageStack, processor: str) -> None:

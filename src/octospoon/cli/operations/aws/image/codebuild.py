@@ -66,9 +66,12 @@ class CodeBuild:
 
     def _running(self, tag: str) -> str | None:
         newest = self._client.list_builds_for_project(projectName=self._project, sortOrder="DESCENDING")
-        found = newest.get("ids", [])[:_LOOKED_AT]
-        for build in self._client.batch_get_builds(ids=found)["builds"] if found else []:
-            given = {each["name"]: each["value"] for each in build["environment"]["environmentVariables"]}
+        ids = newest.get("ids", [])[:_LOOKED_AT]
+        for build in self._client.batch_get_builds(ids=ids)["builds"] if ids else []:
+            given = {
+                variable["name"]: variable["value"]
+                for variable in build["environment"]["environmentVariables"]
+            }
             if not build.get("buildComplete", False) and given.get("IMAGE_TAG") == tag:
                 return str(build["id"])
         return None

@@ -73,24 +73,24 @@ class Repository:
     def uri(self) -> str:
         """Return the address that Docker pushes to."""
         with translated(f"looking for the repository {self.name}"):
-            found = self._client.describe_repositories(repositoryNames=[self.name])["repositories"][0]
-        return str(found["repositoryUri"])
+            description = self._client.describe_repositories(repositoryNames=[self.name])["repositories"][0]
+        return str(description["repositoryUri"])
 
     def pinned(self, tag: str) -> str | None:
         """Return the address of an image by its digest; None if there is no image with this tag."""
         with translated(f"looking for the image {self.name}:{tag}"):
             try:
-                found = self._client.describe_images(repositoryName=self.name, imageIds=[{"imageTag": tag}])
+                answer = self._client.describe_images(repositoryName=self.name, imageIds=[{"imageTag": tag}])
             except ClientError as error:
                 if code(error) in _ABSENT:
                     return None
                 raise
-        return f"{self.uri()}@{found['imageDetails'][0]['imageDigest']}"
+        return f"{self.uri()}@{answer['imageDetails'][0]['imageDigest']}"
 
     def owns(self, uri: str) -> bool:
         """Return whether an image is in this repository, of any account."""
-        found = _URI.fullmatch(uri)
-        return found is not None and found["name"] == self.name
+        match = _URI.fullmatch(uri)
+        return match is not None and match["name"] == self.name
 
     def sign_in(self) -> tuple[str, str]:
         """Return a user name and a password for this account's registry, which last twelve hours."""
@@ -103,7 +103,7 @@ class Repository:
         """Return the number of images and their bytes. Layers that images share count once for each."""
         with translated(f"reading the images of {self.name}"):
             pages = self._client.get_paginator("describe_images").paginate(repositoryName=self.name)
-            sizes = [each.get("imageSizeInBytes", 0) for page in pages for each in page["imageDetails"]]
+            sizes = [image.get("imageSizeInBytes", 0) for page in pages for image in page["imageDetails"]]
         return len(sizes), sum(sizes)
 
 
@@ -135,14 +135,14 @@ def architectures(client: Any, uri: str) -> set[str]:  # noqa: ANN401 - boto3's 
         NotConfigured: there is no such image.
         ServiceUnavailable: ECR did not answer.
     """
-    found = _URI.fullmatch(uri)
-    if found is None:
+    match = _URI.fullmatch(uri)
+    if match is None:
         raise NotConfigured(f"{uri} is not the address of an image in ECR, with a tag or a digest")
-    image = {"imageDigest": found["digest"]} if found["digest"] else {"imageTag": found["tag"]}
+    image = {"imageDigest": match["digest"]} if match["digest"] else {"imageTag": match["tag"]}
     with translated(f"reading the image {uri}"):
         answer = client.batch_get_image(
-            registryId=found["account"],
-            repositoryName=found["name"],
+            registryId=match["account"],
+            repositoryName=match["name"],
             imageIds=[image],
             acceptedMediaTypes=[*_INDEXES, *_MANIFESTS],
         )
@@ -150,10 +150,12 @@ def architectures(client: Any, uri: str) -> set[str]:  # noqa: ANN401 - boto3's 
             raise NotConfigured(f"there is no image {uri}")
         manifest = json.loads(answer["images"][0]["imageManifest"])
         if "manifests" in manifest:
-            return _known(each.get("platform", {}).get("architecture", "") for each in manifest["manifests"])
+            return _known(
+                entry.get("platform", {}).get("architecture", "") for entry in manifest["manifests"]
+            )
         address = client.get_download_url_for_layer(
-            registryId=found["account"],
-            repositoryName=found["name"],
+            registryId=match["account"],
+            repositoryName=match["name"],
             layerDigest=manifest["config"]["digest"],
         )["downloadUrl"]
     return _known([str(_config(address).get("architecture", ""))])
@@ -161,8 +163,8 @@ def architectures(client: Any, uri: str) -> set[str]:  # noqa: ANN401 - boto3's 
 
 def region_of(uri: str) -> str | None:
     """Return the region of an image in ECR; None for an image elsewhere."""
-    found = _URI.fullmatch(uri)
-    return found["region"] if found else None
+    match = _URI.fullmatch(uri)
+    return match["region"] if match else None
 
 
 def _known(names: Iterable[str]) -> set[str]:

@@ -83,11 +83,11 @@ def stage(folder: Path, parameters: Mapping[str, str], checkout: Path = Path()) 
     for path in [*named, *_package(checkout)]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(checkout / path, folder / path)
-    found = _BASE_IMAGE.search((folder / DOCKERFILE).read_text(encoding="utf-8"))
-    if found is None:
+    match = _BASE_IMAGE.search((folder / DOCKERFILE).read_text(encoding="utf-8"))
+    if match is None:
         raise NotConfigured(f"{DOCKERFILE} has no line ARG BASE_IMAGE=NAME")
     platform = PLATFORMS[parameters.get("TrainingArchitecture", "X86_64")]
-    return ImageSource(folder, platform, requirements, found[1])
+    return ImageSource(folder, platform, requirements, match[1])
 
 
 def _package(checkout: Path) -> list[Path]:
@@ -105,5 +105,5 @@ def _package(checkout: Path) -> list[Path]:
     tracked = [Path(name) for name in listed if name and (checkout / name).is_file()]
     if tracked:
         return tracked
-    found = (path.relative_to(checkout) for path in (checkout / _PACKAGE).rglob("*") if path.is_file())
-    return [path for path in found if "__pycache__" not in path.parts]
+    files = (path.relative_to(checkout) for path in (checkout / _PACKAGE).rglob("*") if path.is_file())
+    return [path for path in files if "__pycache__" not in path.parts]
