@@ -28,15 +28,17 @@ def use_case() -> RescorePool:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - AWS's context
-    """Fan out after a change of the pointer or on request, or refresh one segment."""
+    """Fan out after a change of the pointer or on request, or work on a part of one shard."""
     deadline = aws.CLOCK.now() + context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
 
     def process(body: str) -> None:
         message = json.loads(body)
         if "shard" in message:
             count(metrics, "rescored", use_case().segment(body, deadline))
+        elif "reading" in message:
+            count(metrics, "read_again", use_case().reading(body, deadline))
         elif "days" in message:
-            use_case().champion_changed(int(message["days"]))
+            use_case().champion_changed(int(message["days"]), int(message.get("images", 0)))
         elif s3_records(body):
             use_case().champion_changed()
 

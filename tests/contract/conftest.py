@@ -20,6 +20,7 @@ from fakes.models import (
     FakeChampions,
     FakeHistory,
     FakeObservations,
+    FakeReadingProgress,
     FakeReferences,
     FakeRescoring,
     FakeTrainingRecords,
@@ -32,6 +33,7 @@ from ministack import ministack
 from octospoon.adapters.dynamodb.control.backfill import DynamoBackfills, DynamoBacklog
 from octospoon.adapters.dynamodb.control.events import DynamoEventProgress
 from octospoon.adapters.dynamodb.control.model_history import DynamoHistory, DynamoObservations
+from octospoon.adapters.dynamodb.control.reading import DynamoReadingProgress
 from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits, DynamoTaskSync
 from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
 from octospoon.adapters.dynamodb.control.rescoring import DynamoRescoring
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
         Champions,
         ModelHistory,
         Observations,
+        ReadingProgress,
         References,
         Rescoring,
         TrainingRecords,
@@ -116,6 +119,7 @@ class Stores:
     entries: PoolEntries
     full_audits: FullAudits
     rescoring: Rescoring
+    reading: ReadingProgress
     history: ModelHistory
     observations: Observations
     references: References
@@ -184,6 +188,7 @@ def fake() -> Stores:
         FakeEntries(pool),
         FakeFullAudits(),
         FakeRescoring(),
+        FakeReadingProgress(),
         FakeHistory(),
         FakeObservations(),
         FakeReferences(),
@@ -226,6 +231,7 @@ def real(lane: Lane | Second) -> Stores:
         DynamoEntries(client, pool),
         DynamoFullAudits(table),
         DynamoRescoring(table),
+        DynamoReadingProgress(table),
         DynamoHistory(table),
         DynamoObservations(table),
         S3References(S3Artifacts(s3, bucket)),

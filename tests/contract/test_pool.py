@@ -285,15 +285,15 @@ def test_images_with_another_backbones_embedding_are_found_and_rescored(stores: 
     for i in range(4):
         stores.scoring.put_score(image(i), prediction(0.5))
     stores.ranking.claim(pick(3), 1, 99.0)
-    assert list(stores.pool_report.stale_backbone(BACKBONE)) == []
+    assert list(stores.pool_report.of_others(BACKBONE)) == []
 
-    stale = sorted(stores.pool_report.stale_backbone("c" * 64), key=lambda ref: ref.key)
+    stale = sorted(stores.pool_report.of_others("c" * 64), key=lambda ref: ref.key)
     assert [(ref.key, ref.etag, ref.size) for ref in stale] == [(image(i).key, "e", 123) for i in range(3)]
 
     fresh = replace(prediction(0.7, version=1, generation=2), backbone="c" * 64)
     assert stores.scoring.insert_scores([ScoredImage(stale[0], fresh)]) == set()
     assert stores.scoring.put_score(stale[0], fresh)
-    assert {ref.key for ref in stores.pool_report.stale_backbone("c" * 64)} == {image(1).key, image(2).key}
+    assert {ref.key for ref in stores.pool_report.of_others("c" * 64)} == {image(1).key, image(2).key}
     assert stores.pool.rows([image(0).key])[image(0).key].embedding == pytest.approx(
         np.full(4, 0.7), abs=1e-3
     )
@@ -303,7 +303,7 @@ def test_newest_uploads_of_another_backbone_come_first(stores: Stores) -> None:
     for i in range(6):
         stores.scoring.put_score(image(i), prediction(0.5))
         stores.clock.time += 24 * 3600.0
-    stale = [ref.key for ref in stores.pool_report.stale_backbone("c" * 64)]
+    stale = [ref.key for ref in stores.pool_report.of_others("c" * 64)]
     assert stale == [image(i).key for i in reversed(range(6))]
 
 
@@ -329,7 +329,7 @@ def test_labelled_refgets_another_backbones_embedding_and_nothing_else_changes(s
     assert after[image(1).key].embedding == pytest.approx(np.full(4, 7))
     assert after[image(1).key].probabilities == pytest.approx(before[image(1).key].probabilities)
     assert after[image(1).key].state is State.LABELLED
-    not_ours = {ref.key for ref in stores.pool_report.stale_backbone("c" * 64)}
+    not_ours = {ref.key for ref in stores.pool_report.of_others("c" * 64)}
     assert not_ours == {image(0).key, image(3).key}, "selectable images wait for a score of their own"
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from fakes.images import FakeUploads
 
 from contract.test_pool import BACKBONE, embedded, image, pick, prediction
+from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ScoredImage, State
 from octospoon.domain.pool.keys import SHARDS, day, sampling_key, shard
+from octospoon.usecases.read_again import ReadAgain
 from octospoon.usecases.rescore import RescorePool
+from octospoon.usecases.rescore_walk import NewestFirst
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pytest
 
@@ -118,11 +122,27 @@ class Head:
         return np.stack([(1 + embedding[:, 0]) / 2, (1 - embedding[:, 0]) / 2], axis=1)
 
 
+def rescore_pool(
+    stores: Stores, pointer: ChampionPointer, enqueue: Callable[[str], None], walk: NewestFirst
+) -> RescorePool:
+    reader = ReadAgain(
+        stores.rescoring_pool,
+        walk,
+        FakeUploads(),
+        stores.reading,
+        lambda body, _: enqueue(body),
+        stores.clock,
+        0,
+    )
+    return RescorePool(
+        stores.rescoring_pool, walk, reader, stores.rescoring, lambda: (pointer, Head()), enqueue,
+        stores.clock, "margin", workers=1,
+    )  # fmt: skip
+
+
 def test_rescoring_reaches_all_uploads_from_newest_to_oldest(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from octospoon.domain.model_spec import ChampionPointer
-
     stores.clock.time -= 5 * A_DAY
     arrived: dict[str, str] = {}
     for ago, numbers in ((5, range(30)), (1, range(30, 60)), (0, range(60, 90))):
@@ -134,11 +154,7 @@ def test_rescoring_reaches_all_uploads_from_newest_to_oldest(
     stores.clock.time += 5 * A_DAY
     pointer = ChampionPointer(2, "a", "m", BACKBONE, "h", "c", ("a", "b"), generation=2)
     queue: list[str] = []
-    case = RescorePool(
-        stores.rescoring_pool, stores.walk, stores.rescoring, lambda: (pointer, Head()), queue.append,
-        stores.clock,
-        "margin", workers=1, page=2, look=2, gap=5,
-    )  # fmt: skip
+    case = rescore_pool(stores, pointer, queue.append, NewestFirst(stores.walk, stores.clock, 2, 2, 5))
     written: list[str] = []
     rescore = stores.rescoring_pool.rescore
 

@@ -15,7 +15,7 @@ from unit.training.networks import convolutional
 
 from octospoon.cli.datasets import digits
 from octospoon.cli.local.assemble import LocalStack, assemble
-from octospoon.cli.operations import rescore, run_now
+from octospoon.cli.operations import run_now
 from octospoon.cli.operations.import_model import import_model
 from octospoon.cli.operations.waiting import wait_for
 from octospoon.cli.stack import start
@@ -97,22 +97,18 @@ def test_the_job_gives_the_model_a_backbone_of_its_own(
     print(f"audit accuracy {metrics['audit_accuracy']:.3f} over {LABELLED // 5} labels")
 
 
-def test_the_pool_follows_when_it_is_told_to(
-    poor: LocalStack, before: ChampionPointer, after: ChampionPointer
-) -> None:
+def test_pools_images_are_read_again_after_the_promotion(poor: LocalStack, after: ChampionPointer) -> None:
     deployment, pool, report = poor.deployment, poor.deployment.pool, poor.deployment.pool_report
     (late,) = upload(deployment, digit_pictures("models/", [ORDER[LABELLED + LEFT]]))
     assert scored(deployment, [late])[late].backbone == after.backbone
     waiting = [
         candidate.key for shard in range(SHARDS) for candidate in pool.selectable(shard, -1.0, 1000)[0]
     ]
-    old = [key for key in waiting if pool.rows([key])[key].backbone == before.backbone]
-    assert len(old) == LEFT
+    assert len(waiting) == LEFT + 1
 
-    rescore.queue(deployment, list(report.stale_backbone(after.backbone)))
     wait_for(
         "the new backbone's scores",
-        lambda: None if next(iter(report.stale_backbone(after.backbone)), None) else True,
+        lambda: None if next(iter(report.of_others(after.backbone)), None) else True,
         seconds=300,
         interval=1.0,
     )

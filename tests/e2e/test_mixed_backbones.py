@@ -58,7 +58,7 @@ class Other:
         return list(pool.rows([candidate.key for page in pages for candidate in page]).values())
 
     def stale(self) -> int:
-        return sum(1 for _ in self.deployment.pool_report.stale_backbone(serving(self.deployment).backbone))
+        return len(rescore.stale_images(self.deployment))
 
     def all_scored(self) -> None:
         wait_for("every image to be scored", lambda: None if self.stale() else True, interval=1.0)
@@ -102,7 +102,7 @@ def made(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     if named is not None:
         alias.move(named)
     deployment.history.keep_alias(recorded)
-    rescore.queue(deployment, list(deployment.pool_report.stale_backbone(before.backbone)))
+    rescore.read_again(deployment)
     made.all_scored()
 
 
@@ -119,26 +119,19 @@ def test_the_whole_pool_gets_its_images_scored_by_another_backbone(
 
     assert main(["model", "rollback", "--to", str(version), "--new-backbone"]) == 0
     assert other.serving == version
-    images = other.stale()
-    assert images == len(other.rows()) >= len(UPLOADS) - BATCH
-    assert main(["rescore", "--full"]) == 0
-    estimate, nothing = capsys.readouterr().out.splitlines()[-2:]
-    assert f"{images} images, " in estimate
-    assert " dollars (" in estimate
-    assert nothing.startswith("nothing is queued")
-    assert other.stale() == images
-
-    assert main(["rescore", "--full", "--yes"]) == 0
-    output = capsys.readouterr().out
-    assert output.index(" dollars (") < output.index(f"{images} images queued")
+    images = len(other.rows())
+    assert images >= len(UPLOADS) - BATCH
     other.all_scored()
+    rescored(other.deployment, version)
+    read = other.deployment.reading.newest()
+    assert read
+    assert (read.version, read.left) == (version, 0)
+    assert read.seen >= images
     assert main(["rescore", "--full", "--yes"]) == 0
-    assert "every embedding is from the backbone in service" in capsys.readouterr().out
+    assert "no image must be read" in capsys.readouterr().out
 
     scores = [(row.backbone, row.model_version, len(row.embedding)) for row in other.rows()]
     assert scores == [(other.pointer.backbone, version, 8)] * images
-    main(["rescore"])
-    rescored(other.deployment, version)
 
     delete_version(stack, version)
     assert not other.alias.move(version), "what `reconcile` goes by"

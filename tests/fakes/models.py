@@ -10,6 +10,7 @@ import numpy as np
 
 from octospoon.domain.errors import BadModel, ServiceUnavailable, VersionTaken
 from octospoon.domain.monitoring.observations import ModelDecision, Observation
+from octospoon.ports.models import ReadingState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from octospoon.domain.evaluation.training_record import TrainingRecord
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.monitoring.drift import Reference
+    from octospoon.ports.models import ShardReading
 
 
 @dataclass
@@ -171,6 +173,43 @@ class FakeObservations:
     def save(self, observation: Observation) -> None:
         if observation.observed_at >= self.newest.observed_at:
             self.newest = observation
+
+
+@dataclass
+class FakeReadingProgress:
+    generation: int = -1
+    run: int = 0
+    version: int = -1
+    images: int = 0
+    shards: set[int] = field(default_factory=set)
+    at: dict[int, tuple[int, float]] = field(default_factory=dict)
+    counts: dict[int, ShardReading] = field(default_factory=dict)
+
+    def begin(self, generation: int, version: int, images: int) -> int:
+        if generation < self.generation:
+            return 0
+        self.generation, self.version, self.images, self.run = generation, version, images, self.run + 1
+        self.shards, self.at, self.counts = set(), {}, {}
+        return self.run
+
+    def takes(self, shard: ShardReading, step: int, now: float, died: float) -> bool:
+        before, busy = self.at.get(shard.shard, (-1, 0.0))
+        if shard.run != self.run or step < before or (step == before and busy >= died):
+            return False
+        self.at[shard.shard], self.counts[shard.shard] = (step, now), shard
+        return True
+
+    def done(self, shard: ShardReading) -> None:
+        if shard.run == self.run:
+            self.counts[shard.shard] = shard
+            self.shards.add(shard.shard)
+
+    def newest(self) -> ReadingState | None:
+        if not self.run:
+            return None
+        seen = sum(shard.seen for shard in self.counts.values())
+        left = sum(shard.left for shard in self.counts.values())
+        return ReadingState(self.run, self.version, self.images, len(self.shards), seen, left)
 
 
 @dataclass

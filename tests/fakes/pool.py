@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from octospoon.domain.pool.images import (
     PoolRow,
     Prediction,
     ScoredImage,
+    SelectableImage,
     State,
     StoredPrediction,
 )
@@ -36,6 +38,11 @@ if TYPE_CHECKING:
     from fakes.training import FakeControl
     from octospoon.domain.pool.images import Uncertainty
     from octospoon.domain.task_types.task_type import TaskType
+
+
+@cache
+def _place(key: str) -> tuple[int, float]:
+    return hashes.shard(key), hashes.sampling_key(key)
 
 
 @dataclass
@@ -168,7 +175,7 @@ class FakePool:
         return {
             key: KnownScore(
                 row.etag,
-                row.prediction.model_version,
+                row.prediction.generation,
                 row.prediction.backbone,
                 row.sequencer,
                 row.object_etag,
@@ -302,14 +309,27 @@ class FakePool:
 
     @staticmethod
     def _beyond(keys: Iterable[str], shard: int, start: float) -> list[str]:
-        here = [key for key in keys if hashes.shard(key) == shard and start < hashes.sampling_key(key)]
-        return sorted(here, key=hashes.sampling_key)
+        places = [(place[1], key) for key in keys if (place := _place(key))[0] == shard and start < place[1]]
+        return [key for _, key in sorted(places)]
 
-    def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
+    def of_others(self, backbone: str, generation: int = 0) -> Iterator[ImageRef]:
         newest_first = sorted(self.table.items(), key=lambda item: item[1].arrived, reverse=True)
         for key, row in newest_first:
-            if row.state is State.SCORED and row.prediction and row.prediction.backbone != backbone:
+            if row.state is not State.SCORED or row.prediction is None:
+                continue
+            if row.prediction.backbone != backbone or row.prediction.generation < generation:
                 yield ImageRef(key, row.etag, row.sequencer, row.size)
+
+    def selectable_images(self, keys: Sequence[str]) -> list[SelectableImage]:
+        return [
+            SelectableImage(
+                ImageRef(key, row.etag, row.sequencer, row.size, row.object_etag),
+                row.prediction.backbone,
+                row.prediction.generation,
+            )
+            for key in keys
+            if (row := self.table.get(key)) and row.state is State.SCORED and row.prediction
+        ]
 
     def labelled(self) -> Iterator[LabelledImage]:
         for key, row in self.table.items():

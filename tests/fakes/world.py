@@ -16,6 +16,7 @@ from fakes.models import (
     FakeChampions,
     FakeHistory,
     FakeObservations,
+    FakeReadingProgress,
     FakeReferences,
     FakeRescoring,
     FakeTrainingRecords,
@@ -34,8 +35,10 @@ from octospoon.usecases.plan_audit import PlanAudit
 from octospoon.usecases.promote_version import PromoteVersion
 from octospoon.usecases.publish_events import PublishEvents
 from octospoon.usecases.rank import Rank
+from octospoon.usecases.read_again import ReadAgain
 from octospoon.usecases.reconcile import Reconcile, Stores
-from octospoon.usecases.rescore import Reorder
+from octospoon.usecases.rescore import Reorder, RescorePool
+from octospoon.usecases.rescore_walk import NewestFirst
 from octospoon.usecases.sync_registry_alias import SyncRegistryAlias
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.batch.compose import BatchRules
     from octospoon.domain.labelling.consensus import Consensus
+    from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.task_types.task_type import TaskType
     from octospoon.domain.training.policy import TrainingRules
     from octospoon.ports.labelling import AnswerReader
@@ -74,8 +78,10 @@ class FakeWorld:
         self.champions, self.alias, self.history = FakeChampions(), FakeAlias(), FakeHistory()
         self.observations: Any = FakeObservations()
         self.references, self.rescoring = FakeReferences(), FakeRescoring()
+        self.rereading = FakeReadingProgress()
         self.training_records = FakeTrainingRecords(self.champions)
         self.queue: list[str] = []
+        self.later: list[tuple[float, str]] = []
         self.bus, self.event_progress = FakeEventBus(), FakeEventProgress()
 
     def port(self, fake: Any) -> Any:
@@ -176,6 +182,42 @@ class FakeWorld:
             reorder=Reorder(self.rescoring, self.queue.append, "margin", self.clock),
             refresh=refresh,
             first=first,
+        )
+
+    def build_rescore(
+        self,
+        model: Callable[[], tuple[ChampionPointer, Any]],
+        order: str = "margin",
+        *,
+        walk: NewestFirst | None = None,
+        images: int = 0,
+        days: int = 0,
+        request_batch: Callable[[], None] | None = None,
+    ) -> RescorePool:
+        pool, uploads, progress = self.port(self.pool), self.port(self.uploads), self.port(self.rescoring)
+        walk = walk or NewestFirst(pool, self.clock)
+        enqueue, later = self.port(self.queue).append, self.port(self.later).append
+        reader = ReadAgain(
+            pool,
+            walk,
+            uploads,
+            self.port(self.rereading),
+            lambda body, seconds: later((self.clock.now() + seconds, body)),
+            self.clock,
+            images,
+        )
+        return RescorePool(
+            pool,
+            walk,
+            reader,
+            progress,
+            model,
+            enqueue,
+            self.clock,
+            order,
+            days,
+            workers=1,
+            request_batch=request_batch,
         )
 
     # -- images ---------------------------------------------------------------------------------

@@ -193,6 +193,11 @@ class ChampionPointer:
         """Return True if the model predicts classes or boxes. A detector has classes and no head file."""
         return bool(self.head_key or self.classes)
 
+    @property
+    def detects(self) -> bool:
+        """Return True if the model predicts boxes, which no stored embedding gives."""
+        return bool(self.classes) and not self.head_key
+
     @classmethod
     def of(
         cls,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,10 @@ class Scorer(Protocol):
     @property
     def spec(self) -> ModelSpec:
         """The description that the model file contains."""
+
+    @property
+    def generation(self) -> int:
+        """The generation of the champion pointer that names this model."""
 
     def preprocess(self, data: bytes) -> Framed:
         """Decode and resize one image to uint8 [H, W, 3].
@@ -150,6 +154,43 @@ class ModelHistory(Protocol):
         """Store the version that the alias names."""
 
 
+class ShardReading(NamedTuple):
+    """How far a run has read the images of a shard again.
+
+    Attributes:
+        run: number of the run.
+        shard: of the pool.
+        seen: images that are done, of any model.
+        left: those of them that did not get the new model's score in time.
+    """
+
+    run: int
+    shard: int
+    seen: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingState:
+    """A run that reads the pool's images again.
+
+    Attributes:
+        run: its number.
+        version: of the model.
+        images: how many of the newest images it covers; -1 for all.
+        shards: number of shards that are done.
+        seen: images that are done, of any model.
+        left: those of them that did not get the new model's score in time.
+    """
+
+    run: int
+    version: int
+    images: int
+    shards: int
+    seen: int
+    left: int
+
+
 class Rescoring(Protocol):
     """The progress of re-scoring the pool with the champion."""
 
@@ -184,6 +225,38 @@ class Rescoring(Protocol):
 
     def at_work(self, order: str, since: float) -> set[int]:
         """Return the shards whose priorities were being changed to this score at `since` or later."""
+
+
+class ReadingProgress(Protocol):
+    """The progress of reading the pool's images again for the champion; only the newest run goes on."""
+
+    def begin(self, generation: int, version: int, images: int) -> int:
+        """Begin a run, which ends all earlier ones; return its number, 0 if a later generation has begun.
+
+        Args:
+            generation: of the champion.
+            version: of the champion.
+            images: how many of the newest images it covers; -1 for all.
+        """
+
+    def takes(self, shard: ShardReading, step: int, now: float, died: float) -> bool:
+        """Record the progress of a shard; return whether the message of this step may work on it.
+
+        It may not if its run is not the newest, if a later step is recorded, or if another message with the
+        same step began since `died`.
+
+        Args:
+            shard: the progress.
+            step: number of the message in its chain.
+            now: epoch seconds.
+            died: epoch seconds; a message that began earlier works no more.
+        """
+
+    def done(self, shard: ShardReading) -> None:
+        """Record that a shard is done; an older run changes nothing."""
+
+    def newest(self) -> ReadingState | None:
+        """Return the newest run; None before the first."""
 
 
 class Observations(Protocol):

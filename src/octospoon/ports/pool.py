@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         PoolRow,
         Prediction,
         ScoredImage,
+        SelectableImage,
         State,
         StoredPrediction,
     )
@@ -109,6 +110,12 @@ class RankingPool(PoolSampling, Protocol):
 class RescoringPool(PoolRows, Protocol):
     """The pool as the rescore function refreshes it."""
 
+    def selectable_images(self, keys: Sequence[str]) -> list[SelectableImage]:
+        """Return those of these images that can be chosen for labelling, in the order of the keys.
+
+        The read is eventually consistent: it may miss the newest writes.
+        """
+
     def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
         """Replace the scores of selectable images with unchanged bytes; return the keys that were written.
 
@@ -156,10 +163,14 @@ class PoolReport(Protocol):
     def quarantined(self, limit: int) -> list[tuple[str, str, str]]:
         """Return (key, reason, detail) of up to `limit` images in quarantine."""
 
-    def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
-        """Yield the selectable images with an embedding of another backbone, the newest uploads first.
+    def of_others(self, backbone: str, generation: int = 0) -> Iterator[ImageRef]:
+        """Yield the selectable images with scores of other models, the newest uploads first.
 
         The order is by day of the upload. All of them are read before the first is yielded.
+
+        Args:
+            backbone: images with an embedding of another backbone are of others.
+            generation: so are images with a score of an earlier pointer generation; 0 for none.
         """
 
     def labelled(self) -> Iterator[LabelledImage]:

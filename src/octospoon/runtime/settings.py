@@ -161,7 +161,9 @@ class RescoreSettings(Stores, frozen=True, kw_only=True):
     """Settings of `rescore`."""
 
     rescore_queue_url: Name
+    uploads_queue_url: Name
     rescore_days: Days = 0
+    reread_images: Annotated[int, msgspec.Meta(ge=0)] = 20_000
     rank_function: str = ""
     strategy: Name = "margin_diverse"
 

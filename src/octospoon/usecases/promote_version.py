@@ -49,7 +49,8 @@ class PromoteVersion:
             self.check(
                 wanted.backbone,
                 f"to serve version {version} nevertheless, run `octospoon model rollback --to {version} "
-                "--new-backbone`, and then `octospoon rescore --full` to score the images again",
+                "--new-backbone`; the newest images are then read again, and `octospoon rescore --full` "
+                "reads all others",
             )
         with tempfile.TemporaryDirectory() as folder:
             self.champions.fetch(wanted, Path(folder))

@@ -4,7 +4,8 @@ Each shard of the pool has one message. It refreshes the shard's uploads day by 
 Then it refreshes the rows that are still outdated by the index: images of other days, and images that a
 scorer with the old champion wrote in the meantime. After SLICE seconds it continues in a new message, so that
 all shards progress equally; `rescore_segment` has the bounds of such a chain. The same messages reorder the
-priorities if a new strategy needs another order.
+priorities if a new strategy needs another order. Where a score cannot come from an embedding, `ReadAgain`
+has the images read.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from octospoon.domain.errors import OctospoonError
 from octospoon.domain.pool.images import Prediction, State
 from octospoon.domain.pool.keys import SHARDS, day, day_before
+from octospoon.usecases.read_again import share
 from octospoon.usecases.rescore_segment import (
     Segment,
     check_age,
@@ -31,14 +33,17 @@ from octospoon.usecases.rescore_segment import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
     from octospoon.domain.model_spec import ChampionPointer
+    from octospoon.domain.pool.images import PoolRow
     from octospoon.ports.clock import Clock
     from octospoon.ports.models import Rescoring
-    from octospoon.ports.pool import PoolWalk, RescoringPool
+    from octospoon.ports.pool import RescoringPool
+    from octospoon.usecases.read_again import ReadAgain
+    from octospoon.usecases.rescore_walk import NewestFirst, Page
 
 LOG = logging.getLogger(__name__)
 SILENT = 2 * 3600.0
@@ -51,26 +56,17 @@ _STALE_BACKBONE = (
     "again"
 )
 
+_NO_BOXES = (
+    "the images keep the boxes of earlier models: `octospoon rescore --full` says what reading them again "
+    "costs, and does it"
+)
+
 
 class Head(Protocol):
     """The part of a model that converts embeddings into probabilities."""
 
     def run(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return probabilities float32 [N, C] for embeddings float32 [N, D]."""
-
-
-class Page(NamedTuple):
-    """A page of images to refresh.
-
-    Attributes:
-        keys: of the images.
-        leftover: whether they come from the index of outdated rows, not from a day.
-        following: where to continue; None after the last page.
-    """
-
-    keys: Sequence[str]
-    leftover: bool
-    following: Segment | None
 
 
 class Passed(NamedTuple):
@@ -91,23 +87,22 @@ class RescorePool:
 
     Attributes:
         pool: whose scores are refreshed.
-        walk: the same pool, as it is gone through.
+        walk: the order in which the pool is gone through.
+        reader: has images read again that need it.
         progress: what is done, for people and for tests.
-        model: gives the champion that predicts now, and its head (None for a cold-start model).
+        model: gives the champion that predicts now, and its head (None for a cold-start model or a detector).
         enqueue: sends one more message to this use case.
         clock: the time.
         order: the stored score that the pool's priorities are to be.
         days: whose uploads a new champion refreshes, today included; 0 for all.
         workers: pages of rows read, predicted and written at once.
-        page: images of a page of a day.
-        look: index entries that are looked at together for what is outdated; a shard of fewer needs no days.
-        gap: days in a row without an upload, after which older ones are left to the index.
         request_batch: requests a new batch when the pool has the champion's scores; None if only the schedule
             does.
     """
 
     pool: RescoringPool
-    walk: PoolWalk
+    walk: NewestFirst
+    reader: ReadAgain
     progress: Rescoring
     model: Callable[[], tuple[ChampionPointer, Head | None]]
     enqueue: Callable[[str], None]
@@ -115,24 +110,33 @@ class RescorePool:
     order: str
     days: int = 0
     workers: int = 4
-    page: int = 100
-    look: int = 500
-    gap: int = 60
     request_batch: Callable[[], None] | None = None
 
-    def champion_changed(self, days: int | None = None) -> int:
+    def champion_changed(self, days: int | None = None, images: int | None = None) -> int:
         """Fan out: queue one message per shard; return how many.
 
         Args:
             days: days of uploads to refresh, including today; 0 for all, None for the usual number.
+            images: how many of the newest images are read again if they must be; EVERY for all, 0 for none,
+                None for the usual number. A cold-start model has them read only on request.
         """
-        pointer, head = self.model()
-        if head is None:
-            return 0
+        pointer, _ = self.model()
         many, today = self.days if days is None else days, day(self.clock.now())
         oldest = day_before(today, many - 1) if many else ""
-        self.progress.begin(pointer.generation, pointer.version, oldest)
-        return _fan_out(self.enqueue, pointer.generation, range(SHARDS), oldest)
+        covered = (self.reader.images if pointer.predicts else 0) if images is None else images
+        run = self.reader.begin(pointer, covered)
+        if pointer.predicts:
+            self.progress.begin(pointer.generation, pointer.version, oldest)
+        elif not run:
+            return 0
+        first = Segment(pointer.generation, 0, oldest, run=run, first_day=oldest)
+        return _fan_out(
+            self.enqueue,
+            [
+                msgspec.structs.replace(first, shard=shard, images=share(covered, shard))
+                for shard in range(SHARDS)
+            ],
+        )
 
     def segment(self, body: str, deadline: float) -> int:
         """Refresh one shard until it is done or the time is over; return the number of rows written.
@@ -149,15 +153,18 @@ class RescorePool:
         """
         segment = decode(body)
         pointer, head = self.model()
-        if head is None or segment.generation != pointer.generation:
+        if segment.generation != pointer.generation:
             LOG.info(_OUTDATED, segment.generation, pointer.version)
             return 0
         check_age(segment, self.clock.now())
-        every = self.progress.orders().get(segment.shard) != self.order
+        every = pointer.predicts and self.progress.orders().get(segment.shard) != self.order
         if every:
             self.progress.reordering(segment.shard, self.order, self.clock.now())
             if segment.order != self.order:  # the progress was for another order, or for none
                 segment = reordering(segment, self.order, self.clock.now())
+        if head is None and not every:
+            self._ended(segment, pointer, stale=0)
+            return 0
         passed, rest = self._through(
             segment, deadline, lambda page: self._refresh(page, pointer, head, every=every)
         )
@@ -167,12 +174,31 @@ class RescorePool:
             return passed.written
         if every:
             self.progress.ordered(segment.shard, self.order)
-        if stale:
-            LOG.warning(_STALE_BACKBONE, stale, segment.shard)
-        else:
-            self.progress.done(pointer.generation, segment.shard, segment.oldest)
-            self._finished(pointer)
+        self._ended(segment, pointer, stale)
         return passed.written
+
+    def reading(self, body: str, deadline: float) -> int:
+        """Have images of one shard read again; return how many were queued. See `ReadAgain.step`."""
+        pointer, _ = self.model()
+        step = self.reader.step(body, pointer, deadline)
+        if step.shard is not None and not step.left and pointer.predicts:
+            self._done(pointer, step.shard)
+        return step.queued
+
+    def _ended(self, segment: Segment, pointer: ChampionPointer, stale: int) -> None:
+        """Continue with the images if scores cannot come from embeddings, or report the shard as done."""
+        if stale or pointer.detects or not pointer.predicts:
+            if segment.run:
+                self.reader.start(segment)
+            else:
+                LOG.warning(_STALE_BACKBONE, stale, segment.shard) if stale else LOG.warning(_NO_BOXES)
+            return
+        self.reader.skip(segment)
+        self._done(pointer, segment)
+
+    def _done(self, pointer: ChampionPointer, segment: Segment) -> None:
+        self.progress.done(pointer.generation, segment.shard, segment.oldest)
+        self._finished(pointer)
 
     def _finished(self, pointer: ChampionPointer) -> None:
         """Request a batch that the champion chooses; a lost or repeated request does no harm."""
@@ -195,7 +221,7 @@ class RescorePool:
         pages, working = [], deque[Future[Passed]]()
         with ThreadPoolExecutor(self.workers) as threads:
             while at is not None and (at is segment or self.clock.now() <= until):
-                page = self._page(at)
+                page = self.walk.page_at(at)
                 working.append(threads.submit(refresh, page))
                 if len(working) > self.workers:
                     pages.append(working.popleft().result())
@@ -204,29 +230,12 @@ class RescorePool:
         written, stale = (sum(counts) for counts in zip(*pages, strict=True))
         return Passed(written, stale), at
 
-    def _page(self, at: Segment) -> Page:
-        moved = msgspec.structs.replace
-        if at.day:
-            keys, start = self.walk.uploaded(at.shard, at.day, at.start, self.page)
-            if start is not None:
-                return Page(keys, leftover=False, following=moved(at, start=start))
-            return Page(keys, leftover=False, following=self._older(at, met=bool(keys) or at.start >= 0))
-        keys, start = self.walk.outdated(at.shard, at.generation, at.began, at.oldest, at.start, self.look)
-        if start is None or at.walked:
-            following = None if start is None else moved(at, start=start)
-            return Page(keys, leftover=True, following=following)
-        newest = day(self.clock.now())
-        return Page([], leftover=False, following=moved(at, walked=True, day=newest, start=-1.0))
-
-    def _older(self, at: Segment, *, met: bool) -> Segment:
-        """Return where to continue after a day: at the day before, or with the index of outdated rows."""
-        empty, older = 0 if met else at.empty + 1, day_before(at.day)
-        if empty > self.gap or older < at.oldest:
-            return msgspec.structs.replace(at, day="", start=-1.0)
-        return msgspec.structs.replace(at, day=older, start=-1.0, empty=empty)
-
-    def _refresh(self, page: Page, pointer: ChampionPointer, head: Head, *, every: bool) -> Passed:
+    def _refresh(self, page: Page, pointer: ChampionPointer, head: Head | None, *, every: bool) -> Passed:
         stored = [row for row in self.pool.rows(page.keys).values() if row.state is State.SCORED]
+        if head is None:  # the boxes stay; their priorities are written in another order
+            rows = [row for row in stored if row.probabilities is not None]
+            predictions = [_stored(row) for row in rows]
+            return Passed(len(self.pool.rescore(rows, predictions)) if rows else 0, 0)
         fitting = [row for row in stored if row.backbone == pointer.backbone]
         # these rows stay outdated, so the index brings all of them again, and they are counted there
         stale = len(stored) - len(fitting) if page.leftover else 0
@@ -269,12 +278,16 @@ class Reorder:
         orders = self.progress.orders()
         wrong = [shard for shard in range(SHARDS) if orders.get(shard) != self.order]
         at_work = self.progress.at_work(self.order, self.clock.now() - SILENT) if wrong else set()
-        _fan_out(self.enqueue, generation, [shard for shard in wrong if shard not in at_work])
+        _fan_out(self.enqueue, [Segment(generation, shard) for shard in wrong if shard not in at_work])
         return len(wrong)
 
 
-def _fan_out(enqueue: Callable[[str], None], generation: int, shards: Iterable[int], oldest: str = "") -> int:
-    bodies = [encode(Segment(generation, shard, oldest)) for shard in shards]
+def _stored(row: PoolRow) -> Prediction:
+    return Prediction(row.model_version, row.backbone, row.embedding, row.probabilities, row.generation)
+
+
+def _fan_out(enqueue: Callable[[str], None], segments: Iterable[Segment]) -> int:
+    bodies = [encode(segment) for segment in segments]
     for body in bodies:
         enqueue(body)
     return len(bodies)

@@ -12,7 +12,10 @@ from datetime import date
 import msgspec
 
 from octospoon.domain.errors import BadRequest, NoProgress
+from octospoon.domain.pool.keys import sampling_key
 
+EVERY = -1
+"""Stands for all images."""
 LONGEST = 7 * 86_400.0
 """Seconds after which a chain of messages ends, whatever is left."""
 _STOPPED = "re-scoring shard %d stopped: %s. `octospoon rescore` begins again"
@@ -33,6 +36,9 @@ class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
         order: the order that the priorities are brought into; empty if they are in it already.
         began: when the reordering began, in epoch seconds; rows written since are in the new order.
         since: when the chain of messages began, in epoch seconds; 0 in its first message.
+        run: number of the run that reads images afterwards, see `ReadAgain`; 0 for none.
+        images: how many of the shard's newest images that run covers; EVERY for all.
+        first_day: the first day of the uploads that that run covers, in UTC; empty for all.
     """
 
     generation: int
@@ -46,6 +52,9 @@ class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     order: str = ""
     began: float = 0.0
     since: float = 0.0
+    run: int = 0
+    images: int = 0
+    first_day: str = ""
 
     @property
     def place(self) -> tuple[int, int, float]:
@@ -65,14 +74,16 @@ def decode(body: str) -> Segment:
         raise BadRequest(f"not a message of the rescore function: {error}") from error
 
 
-def encode(segment: Segment) -> str:
-    """Return the message for a segment."""
-    return msgspec.json.encode(segment).decode()
+def encode(message: Segment | Reading) -> str:
+    """Return the text of a message."""
+    return msgspec.json.encode(message).decode()
 
 
 def reordering(segment: Segment, order: str, now: float) -> Segment:
     """Return the beginning of the walk that brings a shard into another order; its chain stays the same."""
-    return Segment(segment.generation, segment.shard, order=order, began=now, since=segment.since)
+    return msgspec.structs.replace(
+        segment, oldest="", walked=False, day="", empty=0, start=-1.0, stale=0, order=order, began=now
+    )
 
 
 def check_age(segment: Segment, now: float) -> None:
@@ -96,3 +107,82 @@ def continuation(done: Segment, rest: Segment, stale: int, now: float) -> Segmen
     if rest.place <= done.place:
         raise NoProgress(_STOPPED % (done.shard, f"it made no progress at {done.place}"))
     return msgspec.structs.replace(rest, stale=stale, since=done.since or now)
+
+
+class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The images of a shard that are read again, and the progress. `ReadAgain` works on such messages.
+
+    Attributes:
+        reading: number of the run.
+        at: where the window begins.
+        images: how many of the shard's newest images are covered; EVERY for all.
+        step: number of the message in its chain.
+        window: largest number of images that are queued and waited for together.
+        queued: whether the window's images have been queued.
+        to: where the window ends; None for the end of the shard.
+        count: images of the window, of any model.
+        waits: how often the window was looked at in vain.
+        seen: images before the window, of any model.
+        left: those of them that did not get the new model's score in time.
+    """
+
+    reading: int
+    at: Segment
+    images: int
+    step: int = 0
+    window: int = 10
+    queued: bool = False
+    to: Segment | None = None
+    count: int = 0
+    waits: int = 0
+    seen: int = 0
+    left: int = 0
+
+    @property
+    def room(self) -> int:
+        """The number of images that the next window may have."""
+        return self.window if self.images == EVERY else max(0, min(self.window, self.images - self.seen))
+
+    @property
+    def ends(self) -> bool:
+        """Whether the window is the last one of its shard."""
+        return self.to is None or (self.images != EVERY and self.seen + self.count >= self.images)
+
+    def covers(self, at: Segment, key: str) -> bool:
+        """Return whether an image of the page that begins at a place is in the window."""
+        return self.to is None or (*at.place[:2], sampling_key(key)) <= self.to.place
+
+
+def decode_reading(body: str) -> Reading:
+    """Read a message; raises BadRequest."""
+    try:
+        return msgspec.json.decode(body, type=Reading)
+    except msgspec.MsgspecError as error:
+        raise BadRequest(f"not a message of the rescore function: {error}") from error
+
+
+def next_window(reading: Reading, window: int, left: int) -> Reading:
+    """Return the message for the window that follows.
+
+    Args:
+        reading: the window that is done.
+        window: size of the next one.
+        left: images of this window that did not get the new model's score.
+
+    Raises:
+        NoProgress: it begins no later than this one did.
+    """
+    at, to = reading.at, reading.to
+    if to is None or to.place <= at.place:
+        raise NoProgress(_STOPPED % (at.shard, f"it made no progress at {at.place}"))
+    # the index at the end brings all images again that are left, and they are counted there
+    before = 0 if to.place[0] > at.place[0] else reading.left + left
+    return Reading(
+        reading.reading,
+        msgspec.structs.replace(to, since=at.since),
+        reading.images,
+        reading.step,
+        window,
+        seen=reading.seen + reading.count,
+        left=before,
+    )

@@ -14,9 +14,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from fakes.clock import FakeClock
 from fakes.images import FakeImages
-from fakes.models import FakeRescoring
 from onnx import helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 from unit.training.networks import convolutional
@@ -43,7 +41,6 @@ from octospoon.training.job.run import Outcome, run
 from octospoon.training.model import model_file, wrap_onnx
 from octospoon.training.model.model_file import extract_backbone, read_spec, starter_model
 from octospoon.training.model.optimize import cold_start
-from octospoon.usecases.rescore import RescorePool
 
 ORDER = np.random.default_rng(9).permutation(len(digits.labels()))
 LABELS = np.asarray(digits.labels(), np.int64)[ORDER]
@@ -478,7 +475,7 @@ def test_labelled_rows_get_new_embeddings_and_others_are_stale(promoted):
     backbone = after.champions.current.backbone
     labelled = [row for row in after.pool.table.values() if row.state is State.LABELLED]
     assert {row.prediction.backbone for row in labelled} == {backbone}
-    assert len(list(after.pool.stale_backbone(backbone))) == 120
+    assert len(list(after.pool.of_others(backbone))) == 120
 
 
 def test_head_rescoring_skips_stale_rows_until_images_are_scored(promoted, tmp_path):
@@ -486,17 +483,15 @@ def test_head_rescoring_skips_stale_rows_until_images_are_scored(promoted, tmp_p
     made = promoted_world.copied()
     pointer = made.champions.current
     head = OnnxHead(made.champions.fetch_head(pointer, tmp_path))
-    progress, queue = FakeRescoring(), []
-    use_case = RescorePool(
-        made.pool, made.pool, progress, lambda: (pointer, head), queue.append, FakeClock(), "margin"
-    )
+    queue = made.queue
+    use_case = made.build_rescore(lambda: (pointer, head))
     use_case.champion_changed()
-    assert sum(use_case.segment(body, float("inf")) for body in queue[:]) == 0  # type: ignore[misc]
+    assert sum(use_case.segment(body, float("inf")) for body in queue[:]) == 0
     scorer = OnnxScorer(made.champions.fetch(pointer, tmp_path), pointer.generation)
-    for image in list(made.pool.stale_backbone(pointer.backbone)):
+    for image in list(made.pool.of_others(pointer.backbone)):
         pixels = scorer.preprocess(made.images.read(image.key)[0]).pixels
         assert made.pool.put_score(image, scorer.predict(pixels[np.newaxis])[0])
-    assert not list(made.pool.stale_backbone(pointer.backbone))
+    assert not list(made.pool.of_others(pointer.backbone))
 
 
 def test_the_next_job_goes_on_from_the_fine_tuned_backbone(promoted):

@@ -6,10 +6,11 @@ import io
 import json
 import re
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
 
+import numpy as np
 import pytest
 from fakes.pool import FakeEntries
 from unit.training.stack import World, starter
@@ -19,6 +20,7 @@ from octospoon.cli.datasets import digits
 from octospoon.cli.main import main
 from octospoon.cli.operations import change_backbone, prices, read_again, rescore, run_now
 from octospoon.domain.model_spec import ChampionPointer
+from octospoon.domain.pool.keys import SHARDS, shard
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.training.backbone_change import Stage
@@ -42,7 +44,7 @@ NEW = model_file.read_spec(MODEL).backbone
 
 @dataclass
 class FakeQueues:
-    """Scores each queued image at once with the model in service, as `score` does."""
+    """Runs `rescore` for each of its messages, and scores each queued image at once, as `score` does."""
 
     made: World
     queued: list[str] = field(default_factory=list)
@@ -52,17 +54,38 @@ class FakeQueues:
     def send_message(self, **message: str) -> None:
         body = json.loads(message["MessageBody"])
         self.messages.append((message["QueueUrl"], body))
-        if message["QueueUrl"] != "Uploads" or self.down:
-            return
-        key = unquote_plus(body["Records"][0]["s3"]["object"]["key"])
-        self.queued.append(key)
-        serving, row = self.made.champions.current, self.made.pool.table[key]
-        assert serving
-        assert row.prediction
-        row.prediction = replace(row.prediction, backbone=serving.backbone)
+        if not self.down:
+            self.work(**body)
 
-    def get_queue_attributes(self, **request: Any) -> object:
-        return {"Attributes": dict.fromkeys(request["AttributeNames"], "0")}
+    def work(self, days: int, images: int) -> None:
+        made = self.made
+        serving = made.champions.current
+        assert serving
+        case = made.build_rescore(lambda: (serving, Head() if serving.head_key else None))
+        case.champion_changed(days, images)
+        while made.queue or made.later:
+            if made.queue:
+                case.segment(made.queue.pop(0), 1e12)
+                continue
+            due, body = made.later.pop(0)
+            made.clock.time = max(made.clock.time, due)
+            case.reading(body, 1e12)
+            self.score(serving)
+
+    def score(self, serving: ChampionPointer) -> None:
+        for image in self.made.uploads.sent:
+            row = self.made.pool.table[image.key]
+            assert row.prediction
+            row.prediction = replace(row.prediction, backbone=serving.backbone)
+            self.queued.append(image.key)
+        self.made.uploads.sent.clear()
+
+
+class Head:
+    """A head that finds all classes equally likely."""
+
+    def run(self, embedding: np.ndarray) -> np.ndarray:
+        return np.full((len(embedding), len(digits.CLASSES)), 0.1, np.float32)
 
 
 class Deployed:
@@ -70,6 +93,7 @@ class Deployed:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *, trained: bool = False) -> None:
         self.made = made = World()
+        made.clock.time = datetime(2026, 2, 1, tzinfo=UTC).timestamp()
         made.control.now_state = TrainingState()
         for index in range(IMAGES):
             if trained and index < 10:
@@ -85,13 +109,15 @@ class Deployed:
             made.champions.set(pointer)
         self.queues, self.folder = FakeQueues(made), folder
         (folder / "larger.onnx").write_bytes(MODEL)
+        self.reconcile: Callable[[], None] = lambda: None
+        self.task_type: TaskType = CLASSIFICATION
+        self.patch(monkeypatch)
+
+    def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: self.deployment())
-        monkeypatch.setattr(read_again, "MAX_AGE", 0.0)
         monkeypatch.setattr(read_again, "_PAUSE", 0.0)
         monkeypatch.setattr(change_backbone, "_PAUSE", 0.0)
         monkeypatch.setattr(run_now, "reconcile", lambda _: self.reconcile())
-        self.reconcile: Callable[[], None] = lambda: None
-        self.task_type: TaskType = CLASSIFICATION
 
     def deployment(self) -> Any:
         made = self.made
@@ -103,6 +129,7 @@ class Deployed:
             images=made.images,
             pool_report=made.pool,
             entries=FakeEntries(made.pool),
+            reading=made.rereading,
             outputs={f"{name}QueueUrl": name for name in ("Uploads", "Rescore")},
             client=lambda _: self.queues,
             endpoint_url=None,
@@ -171,7 +198,9 @@ def test_model_without_classes_changes_at_once_and_newest_images_first(
     assert (document["stage"], document["read"], document["left"]) == ("serving", IMAGES, 0)
     assert deployed.serving.backbone == NEW
     assert sorted(deployed.queues.queued) == sorted(deployed.made.pool.table)
-    assert deployed.queues.queued[0] == f"{IMAGES - 1:04d}.png"
+    for number in range(SHARDS):
+        read = [key for key in deployed.queues.queued if shard(key) == number]
+        assert read == sorted(read, reverse=True), "the newest first"
     assert deployed.use("--yes") == 0, "it is done already"
     assert len(deployed.queues.queued) == IMAGES
 
@@ -188,7 +217,8 @@ def test_the_gates_promotion_is_followed_by_reading_the_pool(
     assert "version 4 is in service with larger.onnx" in out
     assert "accuracy 0.9 against 0.8" in out
     assert sorted(deployed.queues.queued) == [f"{i:04d}.png" for i in range(10, IMAGES)]
-    assert ("Rescore", {"days": 0}) in deployed.queues.messages, "the shards are counted as done"
+    assert deployed.queues.messages == [("Rescore", {"days": 0, "images": -1})]
+    assert deployed.made.rescoring.progress() == (4, SHARDS)
 
 
 def test_interrupted_command_goes_on_without_asking_again(
@@ -206,12 +236,13 @@ def test_interrupted_command_goes_on_without_asking_again(
 
     deployed.reconcile = lambda: promoted(deployed)
     deployed.queues.down = True  # the command dies while images are read
-    monkeypatch.setattr(read_again, "_wait_until_read", lambda _: killed())
+    monkeypatch.setattr("time.sleep", lambda _: killed())
     assert deployed.use() != 0
     assert deployed.serving.version == 4
+    monkeypatch.undo()
+    deployed.patch(monkeypatch)
 
     deployed.queues.down = False
-    monkeypatch.setattr(read_again, "_wait_until_read", lambda _: None)
     assert deployed.use() == 0
     assert not rescore.stale_images(deployed.deployment())
 

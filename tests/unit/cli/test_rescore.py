@@ -56,7 +56,6 @@ class Deployed:
 
     def run(self, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
         monkeypatch.setattr("octospoon.cli.deployment.find_deployment", lambda _: self.deployment())
-        monkeypatch.setattr(rescore, "MAX_AGE", 0.0)
         return main(["rescore", *options])
 
 
@@ -70,26 +69,21 @@ def test_the_cost_is_said_first_and_nothing_queued(
     output = capsys.readouterr().out
     assert f"{IMAGES // 2} images, {IMAGES // 2} MB" in output
     assert f"of {IMAGES // 2} measured here" in output
-    assert "nothing is queued: add --yes" in output
+    assert "no image is read: add --yes" in output
     assert deployed.sqs.sent == []
 
 
-def test_the_images_of_another_backbone_are_queued_as_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_images_are_read_by_one_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     deployed = Deployed()
 
     assert deployed.run(monkeypatch, "--full", "--yes") == 0
 
-    stale = {key for key, row in deployed.made.pool.table.items() if row.size}
-    queued = [(url, body["Records"][0]["s3"]["object"]) for url, body in deployed.sqs.sent]
-    assert {url for url, _ in queued} == {"Uploads"}
-    assert sorted(upload["key"] for _, upload in queued) == sorted(stale)
-    row = deployed.made.pool.table[queued[0][1]["key"]]
-    assert queued[0][1] | {"key": ""} == {
-        "key": "",
-        "eTag": row.etag,
-        "size": row.size,
-        "sequencer": row.sequencer,
-    }
+    assert deployed.sqs.sent == [("Rescore", {"days": 0, "images": -1})]
+    output = capsys.readouterr().out
+    assert f"version 0 reads {IMAGES // 2} images again" in output
+    assert output.index(" dollars (") < output.index("version 0 reads")
 
 
 def test_json_holds_the_estimate_and_what_is_queued(
@@ -101,10 +95,10 @@ def test_json_holds_the_estimate_and_what_is_queued(
 
     document = json.loads(capsys.readouterr().out)
     estimate = document["estimate"]
-    assert (estimate["images"], estimate["measured"], document["queued"]) == (15, 15, 0)
+    assert (estimate["images"], estimate["measured"], document["begun"]) == (15, 15, False)
     assert document["dollars"] > 0
     assert deployed.run(monkeypatch, "--full", "--yes", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["queued"] == 15
+    assert json.loads(capsys.readouterr().out)["begun"]
     deployed.made.champions.current = replace(deployed.made.champions.current, head_key="h")
     assert deployed.run(monkeypatch, "--days", "7", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"model_version": 0, "days": 7}
@@ -119,7 +113,7 @@ def test_where_every_embedding_fits_there_is_nothing_to_read(
 
     assert deployed.run(monkeypatch, "--full", "--yes") == 0
 
-    assert "reads no image" in capsys.readouterr().out
+    assert "no image must be read" in capsys.readouterr().out
     assert deployed.sqs.sent == []
 
 
@@ -173,4 +167,11 @@ def test_boxes_need_the_images_and_cost_more(
     assert deployed.run(monkeypatch, "--full", "--json") == 0
     estimate = json.loads(capsys.readouterr().out)["estimate"]
     assert (estimate["images"], estimate["measured"], estimate["boxes"]) == (IMAGES, IMAGES, RULES.most)
+    for row in list(deployed.made.pool.table.values())[: IMAGES // 3]:
+        assert row.prediction
+        row.prediction = replace(row.prediction, backbone=pointer.backbone, generation=2)
+    deployed.made.champions.current = replace(pointer, generation=2)
+    assert deployed.run(monkeypatch, "--full", "--json") == 0
+    estimate = json.loads(capsys.readouterr().out)["estimate"]
+    assert estimate["images"] == IMAGES - IMAGES // 3, "boxes of the detector in service stay"
     assert prices.write_units(512, 100) == prices.write_units(512) + 2

@@ -176,7 +176,7 @@ def test_the_edges_are_those_of_the_architecture() -> None:
         "CollectFunction": {"RankFunction"},
         "ReconcileFunction": {"RankFunction", "ScoreFunction", "RescoreFunction"},
         "WatchFunction": set(),
-        "RescoreFunction": {"RankFunction", "RescoreFunction"},
+        "RescoreFunction": {"RankFunction", "RescoreFunction", "ScoreFunction"},
         "PredictFunction": {"ScoreFunction"},
     }
 

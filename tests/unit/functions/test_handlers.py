@@ -175,8 +175,12 @@ class Rescore:
         self.calls.append(("segment", json.loads(body)["shard"], deadline))
         return 250
 
-    def champion_changed(self, *days: int) -> None:
-        self.calls.append(("changed", *days))
+    def reading(self, body: str, deadline: float) -> int:
+        self.calls.append(("reading", json.loads(body)["reading"], deadline))
+        return 20
+
+    def champion_changed(self, *limits: int) -> None:
+        self.calls.append(("changed", *limits))
 
 
 def test_rescore_tells_its_messages_apart(
@@ -193,14 +197,22 @@ def test_rescore_tells_its_messages_apart(
                 {"shard": 13},
                 {"Event": "s3:TestEvent"},
                 "x",
+                {"reading": 4, "at": {"shard": 3}},
+                {"days": 0, "images": -1},
             ),
             left=60_000,
         )
 
     deadline = 1000 + 60 - 15
-    assert rescore.calls == [("segment", 3, deadline), ("changed", 7), ("changed",)]
+    assert rescore.calls == [
+        ("segment", 3, deadline),
+        ("changed", 7, 0),
+        ("changed",),
+        ("reading", 4, deadline),
+        ("changed", 0, -1),
+    ]
     assert answer == failed("m3", "m5")
-    assert published(capsys.readouterr().out) == {"rescored": 250}
+    assert published(capsys.readouterr().out) == {"rescored": 250, "read_again": 20}
 
 
 # -- watch ------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ class Detector:
 
     def __init__(self, misses: int, version: int = 2, boxes: int = 2) -> None:
         self.spec = replace(ModelSpec(CLASSES, 4, 4, 4, "squash", "b" * 64, version), boxes=boxes)
+        self.generation = version
         self._misses = misses
 
     def preprocess(self, data: bytes) -> Framed:

@@ -15,6 +15,7 @@ from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.pool.keys import SHARDS, day, shard
 from octospoon.usecases.rescore import SILENT, SLICE, Reorder, RescorePool
 from octospoon.usecases.rescore_segment import LONGEST, Segment, continuation, decode
+from octospoon.usecases.rescore_walk import NewestFirst
 
 BACKBONE = "b" * 64
 IMAGES = 400
@@ -86,19 +87,11 @@ class World(FakeWorld):
         self.pool.strategy = self.strategy
         classes, generation = ("a", "b", "c"), self.version if self.generation is None else self.generation
         pointer = ChampionPointer(self.version, "a", "m", BACKBONE, "h", "c", classes, generation=generation)
-        return RescorePool(
-            self.pool,
-            self.pool,
-            self.progress,
+        return self.build_rescore(
             lambda: (pointer, Head(self.version)),
-            self.queue.append,
-            self.clock,
             self.order,
-            self.days,
-            workers=1,
-            page=self.page,
-            look=self.look,
-            gap=GAP,
+            walk=NewestFirst(self.pool, self.clock, self.page, self.look, GAP),
+            days=self.days,
             request_batch=self.request,
         )
 

@@ -30,6 +30,7 @@ class ByteScorer:
     """A scorer whose tensor is the data's first byte; 0 cannot be decoded."""
 
     spec = ModelSpec((), 1, 1, 1, "squash", "b" * 64, 3)
+    generation = 3
 
     def preprocess(self, data: bytes) -> Framed:
         if data[0] == 0:
@@ -37,14 +38,15 @@ class ByteScorer:
         return Framed(np.full((1, 1, 3), data[0], np.uint8))
 
     def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
-        return [Prediction(3, "b" * 64, np.array([image.mean()], np.float32), None) for image in images]
+        return [Prediction(3, "b" * 64, np.array([image.mean()], np.float32), None, 3) for image in images]
 
 
 class NewerScorer(ByteScorer):
     spec = ModelSpec((), 1, 1, 1, "squash", "b" * 64, 4)
+    generation = 4
 
     def predict(self, images: np.ndarray, regions: Sequence[Region] | None = None) -> list[Prediction]:
-        return [Prediction(4, "b" * 64, np.array([image.mean()], np.float32), None) for image in images]
+        return [Prediction(4, "b" * 64, np.array([image.mean()], np.float32), None, 4) for image in images]
 
 
 class FullPool(FakePool):

@@ -46,6 +46,11 @@ class OnnxScorer:
         """The description that the model file contains."""
         return self._spec
 
+    @property
+    def generation(self) -> int:
+        """The generation of the champion pointer that names this model."""
+        return self._generation
+
     def preprocess(self, data: bytes) -> Framed:
         """Decode and resize one image to uint8 [H, W, 3]; raises BadImage."""
         return frame(data, self._spec.height, self._spec.width, self._spec.resize)

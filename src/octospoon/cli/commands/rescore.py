@@ -24,10 +24,11 @@ def rescore(
     full: Annotated[
         bool,
         typer.Option(
-            "--full", help="Read the images again whose embedding another backbone made. Prints the cost."
+            "--full",
+            help="Read the images again that another backbone or detector scored. Prints the cost.",
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="With --full: queue these images.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --full: read these images.")] = False,
     days: Annotated[
         int,
         typer.Option(
@@ -40,8 +41,8 @@ def rescore(
     """Score the pool again with the model in service.
 
     Use it after a roll-back, or when the pool's scores are of an older model. It computes new scores from
-    the stored embeddings and reads no image. After a change of the backbone use --full, which first only
-    prints what it costs.
+    the stored embeddings and reads no image. Boxes, and embeddings of another backbone, need the images: use
+    --full, which first only prints what it costs. After a promotion, the newest images are read without it.
     """
     from octospoon.cli.deployment import find_deployment
     from octospoon.cli.extras import require
@@ -75,15 +76,17 @@ def _read_again(deployment: Deployment, *, queue: bool, as_json: bool) -> None:
     estimate = operation.estimate(deployment, images) if images else None
     if estimate is not None and not as_json:
         print_line(str(estimate))
-    queued = operation.queue(deployment, images) if queue and images else 0
+    begins = queue and bool(images)
+    version = operation.read_again(deployment).version if begins else None
     if as_json:
         cost = {"dollars": estimate.dollars()} if estimate else {}
-        print_json({"estimate": estimate, **cost, "queued": queued})
+        print_json({"estimate": estimate, **cost, "begun": begins})
     elif estimate is None:
-        print_line("every embedding is from the backbone in service: `octospoon rescore` reads no image")
-    elif queue:
+        print_line("no image must be read: the model in service, or its backbone, scored all of them")
+    elif begins:
         print_line(
-            f"{queued:,} images queued; run `octospoon rescore` once `octospoon status` shows that none wait"
+            f"version {version} reads {len(images):,} images again, the newest first; `octospoon status` "
+            "shows the progress"
         )
     else:
-        print_line("nothing is queued: add --yes to score them")
+        print_line("no image is read: add --yes to score them")

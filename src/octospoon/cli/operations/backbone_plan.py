@@ -181,7 +181,7 @@ def plan(deployment: Deployment, choice: Choice, serving: ChampionPointer) -> Pl
             f"{serving.version}: label some images of the audit share, which every batch contains, and run "
             "the command again"
         )
-    images = list(deployment.pool_report.stale_backbone(choice.backbone))
+    images = list(deployment.pool_report.of_others(choice.backbone))
     return planned(deployment, choice, serving.version, images, (len(labelled), audit), trains=trains)
 
 

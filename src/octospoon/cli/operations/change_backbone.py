@@ -139,7 +139,7 @@ class BackboneUse:
         version, left = rescore.serving(self.deployment).version, 0
         if images:
             self.tell(f"{len(images):,} images are read again, the newest uploads first")
-            left = read_all(self.deployment, images)
+            left = read_all(self.deployment, len(images))
         return Result(name, stage, reason, version, len(images) - left, left)
 
     def _followed(self) -> BackboneChange:
@@ -173,7 +173,7 @@ class BackboneUse:
         spec = model_file.read_spec(model)
         name = f"the backbone of version {before.version}"  # of which there is no other name
         choice = backbone_plan.Choice(name, model, spec.backbone, spec.dim, 0.0)
-        images = list(self.deployment.pool_report.stale_backbone(spec.backbone))
+        images = list(self.deployment.pool_report.of_others(spec.backbone))
         counts = (len(labels), sum(image.audit for image in labels))
         serves = rescore.serving(self.deployment).version
         plan = backbone_plan.planned(self.deployment, choice, serves, images, counts, trains=False)

@@ -1,7 +1,6 @@
-"""Have every image read again whose embedding another backbone made, the newest uploads first.
+"""Have every image read again that must be, and wait until it has been.
 
-The queue is kept short, so that new uploads never wait behind a large pool. Everything may be interrupted and
-done again: an image that has been read is no longer outdated, and its bytes are not predicted twice.
+`rescore` does the work and keeps its place, so this may be interrupted and done again.
 """
 
 from __future__ import annotations
@@ -12,65 +11,44 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress
 
-from octospoon.adapters.aws.sqs_uploads import SqsUploads
 from octospoon.cli.operations import rescore
-from octospoon.cli.operations.queues import depth
-from octospoon.cli.operations.upload import in_parallel
-from octospoon.usecases.champion import MAX_AGE
+from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.pool.keys import SHARDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from octospoon.cli.deployment import Deployment
-    from octospoon.domain.pool.images import ImageRef
 
-WAITING = 1000
-"""Most images that wait in the queue."""
-_CHUNK = 250
-_PAUSE = 1.0
-_LONGEST = 600.0
+_PAUSE = 2.0
+_STALLED = 3600.0
+"""Seconds without progress after which the command gives up; a message that failed comes after 9 minutes."""
 
 
-def read_all(deployment: Deployment, images: Sequence[ImageRef]) -> int:
-    """Queue images for `score` until none is outdated; return how many are left that cannot be scored.
-
-    Waits first for as long as a scorer may trust an older champion pointer: it would take the images for
-    known.
+def read_all(deployment: Deployment, images: int) -> int:
+    """Have all images read again that must be; return how many of them could not be scored in time.
 
     Args:
         deployment: the deployment.
-        images: those with an outdated embedding.
+        images: how many there are, for the progress bar.
+
+    Raises:
+        ServiceUnavailable: nothing happens any more.
     """
-    time.sleep(MAX_AGE)
-    left = list(images)
+    before = deployment.reading.newest()
+    rescore.read_again(deployment)
+    last, changed = before, time.monotonic()
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Reading images", total=len(left))
-        while left:
-            _feed(deployment, left, lambda done: bar.update(task, completed=done))
-            _wait_until_read(deployment)
-            before, left = len(left), rescore.stale_images(deployment)
-            if len(left) >= before:
-                break
-    if rescore.serving(deployment).head_key:
-        rescore.shards(deployment)  # counts the shards as done; reads no image
-    return len(left)
-
-
-def _feed(deployment: Deployment, images: Sequence[ImageRef], show: Callable[[int], None]) -> None:
-    sqs, url = deployment.client("sqs"), deployment.outputs["UploadsQueueUrl"]
-    uploads = SqsUploads(sqs, url)
-    for start in range(0, len(images), _CHUNK):
-        while depth(sqs, url)[0] > WAITING - _CHUNK:
+        task = bar.add_task("Reading images", total=images)
+        while True:
+            state = deployment.reading.newest()
+            if state is not None and (before is None or state.run > before.run) and state.shards == SHARDS:
+                return state.left
+            if state != last:
+                last, changed = state, time.monotonic()
+            if time.monotonic() > changed + _STALLED:
+                raise ServiceUnavailable(
+                    "no image was read again for an hour: `octospoon dlq list` shows what failed, and "
+                    "`octospoon logs rescore` why; then run this command again"
+                )
+            bar.update(task, completed=state.seen if state else 0)
             time.sleep(_PAUSE)
-        for _ in in_parallel(uploads.send, images[start : start + _CHUNK]):
-            pass
-        show(start)
-
-
-def _wait_until_read(deployment: Deployment) -> None:
-    """Wait until the queue is empty, or for `_LONGEST` seconds where new uploads keep it full."""
-    sqs, url = deployment.client("sqs"), deployment.outputs["UploadsQueueUrl"]
-    until = time.monotonic() + _LONGEST
-    while any(depth(sqs, url)) and time.monotonic() < until:
-        time.sleep(_PAUSE)

@@ -1,7 +1,8 @@
 """octospoon rescore: fresh scores for the pool, from stored embeddings or from the images themselves.
 
-Embeddings are worth nothing to a model with another backbone: the images are read and scored again. What that
-costs is estimated first, from some of the images, with the model in service, on this machine.
+Embeddings are worth nothing to a model with another backbone, and give no boxes: the images are read and
+scored again. What that costs is estimated first, from some of the images, with the model in service, on this
+machine.
 """
 
 from __future__ import annotations
@@ -15,13 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.adapters.aws.sqs_uploads import SqsUploads
 from octospoon.adapters.dynamodb.items import DETECTIONS
 from octospoon.cli.operations import prices
-from octospoon.cli.operations.upload import run_all
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
 from octospoon.runtime.wiring.triggers import queue_sender
-from octospoon.usecases.champion import MAX_AGE
+from octospoon.usecases.rescore_segment import EVERY
 from octospoon.usecases.scoring.predict_image import predict_image
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def shards(deployment: Deployment, days: int = 0) -> ChampionPointer:
         BadRequest: the model in service knows no classes, or predicts boxes, which no embedding gives.
     """
     pointer = serving(deployment)
-    if pointer.predicts and not pointer.head_key:
+    if pointer.detects:
         raise BadRequest(
             "the model in service predicts boxes, which no embedding can give: `octospoon rescore --full` "
             "reads the images again, and says first what that costs"
@@ -102,12 +101,15 @@ def shards(deployment: Deployment, days: int = 0) -> ChampionPointer:
 
 
 def stale_images(deployment: Deployment) -> list[ImageRef]:
-    """Return the selectable images whose embedding another backbone made (reads the whole pool).
+    """Return the selectable images that must be read again for the model in service (reads the whole pool).
+
+    These have an embedding of another backbone, or boxes of another detector. The newest uploads come first.
 
     Raises:
         NotConfigured: there is no model.
     """
-    return list(deployment.pool_report.stale_backbone(serving(deployment).backbone))
+    pointer = serving(deployment)
+    return list(deployment.pool_report.of_others(pointer.backbone, pointer.generation * pointer.detects))
 
 
 def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:
@@ -156,16 +158,18 @@ def measured_seconds(deployment: Deployment, images: Sequence[ImageRef]) -> list
         return _seconds(scorer, deployment.images, images)
 
 
-def queue(deployment: Deployment, images: Sequence[ImageRef]) -> int:
-    """Queue these images for `score`, with a progress bar; return how many.
+def read_again(deployment: Deployment) -> ChampionPointer:
+    """Have `rescore` read every image again that must be, the newest first; return the pointer in service.
 
-    Waits for as long as a scorer may trust an older champion pointer: it would take the images for known.
-    May be cut off and done again: what has been scored meanwhile is no longer stale, and bytes that this
-    model has scored already are not predicted again.
+    May be done again at any time: images with a score of the model in service are left as they are.
+
+    Raises:
+        NotConfigured: there is no model.
     """
-    time.sleep(MAX_AGE)
-    uploads = SqsUploads(deployment.client("sqs"), deployment.outputs["UploadsQueueUrl"])
-    return run_all(uploads.send, images, "Queueing")
+    pointer, url = serving(deployment), deployment.outputs["RescoreQueueUrl"]
+    body = json.dumps({"days": 0, "images": EVERY})
+    queue_sender(deployment.client("sqs"), url, "queueing the re-scoring")(body)
+    return pointer
 
 
 def serving(deployment: Deployment) -> ChampionPointer:

@@ -107,13 +107,13 @@ class ImageBytes(NamedTuple):
 
 
 class KnownScore(NamedTuple):
-    """The bytes, model version and backbone of an image's stored score.
+    """The bytes, backbone and pointer generation of an image's stored score.
 
     `sequencer` (padded) and `object_etag` are those of the newest upload of these bytes.
     """
 
     etag: str
-    model_version: int
+    generation: int
     backbone: str
     sequencer: str = ""
     object_etag: str = ""
@@ -132,6 +132,21 @@ def same_bytes(image: ImageRef, known: KnownScore | None) -> ImageRef:
     if image.object_etag and image.object_etag == known.etag:
         return replace(image, etag=known.etag, object_etag="")
     return image
+
+
+@dataclass(frozen=True, slots=True)
+class SelectableImage:
+    """An image that can be chosen for labelling, as an upload, and the model of its stored score.
+
+    Attributes:
+        image: the newest upload.
+        backbone: sha256 of the backbone that made the embedding.
+        generation: of the pointer to the model; see `ChampionPointer`.
+    """
+
+    image: ImageRef
+    backbone: str
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.control.classes import CachedClasses, DynamoClassRecord
     from octospoon.adapters.dynamodb.control.events import DynamoEventProgress
     from octospoon.adapters.dynamodb.control.model_history import DynamoHistory, DynamoObservations
+    from octospoon.adapters.dynamodb.control.reading import DynamoReadingProgress
     from octospoon.adapters.dynamodb.control.reconciliation import DynamoFullAudits, DynamoTaskSync
     from octospoon.adapters.dynamodb.control.removal_proposals import DynamoProposals
     from octospoon.adapters.dynamodb.control.rescoring import DynamoRescoring
@@ -239,6 +240,13 @@ class Storage(BucketStorage):
         from octospoon.adapters.dynamodb.control.rescoring import DynamoRescoring
 
         return DynamoRescoring(self.control_table)
+
+    @property
+    def reading(self) -> DynamoReadingProgress:
+        """The progress of reading the pool's images again."""
+        from octospoon.adapters.dynamodb.control.reading import DynamoReadingProgress
+
+        return DynamoReadingProgress(self.control_table)
 
     @property
     def history(self) -> DynamoHistory:

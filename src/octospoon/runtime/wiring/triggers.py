@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def queue_sender(sqs: SQSClient, url: str, action: str) -> Callable[[str], None]:
-    """Return a function that sends a message to a queue.
+    """Return a function that sends a message to a queue at once.
 
     Args:
         sqs: the client.
@@ -35,6 +35,16 @@ def queue_sender(sqs: SQSClient, url: str, action: str) -> Callable[[str], None]
 def rescore_queue(url: str) -> Callable[[str], None]:
     """Return a function that queues a segment of the pool for `rescore`."""
     return queue_sender(aws.client("sqs"), url, "queueing a segment")
+
+
+def rescore_queue_later(url: str) -> Callable[[str, float], None]:
+    """Return a function that queues a message for `rescore`, which gets it after so many seconds."""
+
+    def send(body: str, seconds: float) -> None:
+        with translated("queueing a segment"):
+            aws.client("sqs").send_message(QueueUrl=url, MessageBody=body, DelaySeconds=round(seconds))
+
+    return send
 
 
 def batch_request(rank_function: str) -> Callable[[], None] | None:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    from octospoon.domain.model_spec import ModelSpec
     from octospoon.domain.pool.images import ImageRef, KnownScore
     from octospoon.ports.images import ImageStore
     from octospoon.ports.models import Scorer
@@ -93,7 +92,7 @@ class Pipeline:
             if is_folder_marker(image.key, image.size):
                 return Outcome.FOLDER
             scorer = self.model()
-            if (known := self._known(image, scorer.spec)) is not None:
+            if (known := self._known(image, scorer)) is not None:
                 return known
             return ScoredImage(image, predict_image(scorer, scorer.preprocess(data)))
         except BadImage as bad:
@@ -105,7 +104,7 @@ class Pipeline:
         """Return an upload under the identity that the pool has for its bytes; a label may depend on it."""
         return same_bytes(image, self.known.result().get(image.key))
 
-    def _known(self, image: ImageRef, spec: ModelSpec) -> Known | None:
+    def _known(self, image: ImageRef, scorer: Scorer) -> Known | None:
         """Return whether the row must be updated if these bytes have a score of this model or a newer one.
 
         Returns:
@@ -113,9 +112,9 @@ class Pipeline:
         """
         with contextlib.suppress(ServiceUnavailable):
             known = self.known.result().get(image.key)
-            if known is None or (known.etag, known.backbone) != (image.etag, spec.backbone):
+            if known is None or (known.etag, known.backbone) != (image.etag, scorer.spec.backbone):
                 return None
-            if known.model_version >= spec.version:
+            if known.generation >= scorer.generation:
                 later = image.sequencer.ljust(len(known.sequencer), "0") > known.sequencer
                 return Known(image, newer=later or image.object_etag != known.object_etag)
         return None

@@ -67,10 +67,14 @@ class DynamoPoolReport:
             for item in itertools.islice(items, limit)
         ]
 
-    def stale_backbone(self, backbone: str) -> Iterator[ImageRef]:
-        """Yield the selectable images with an embedding of another backbone, the newest uploads first."""
-        condition = "#state = :scored AND #backbone <> :backbone"
-        given: dict[str, Value] = {":scored": State.SCORED, ":backbone": backbone}
+    def of_others(self, backbone: str, generation: int = 0) -> Iterator[ImageRef]:
+        """Yield the selectable images with scores of other models, the newest uploads first."""
+        condition = "#state = :scored AND ( #backbone <> :backbone OR #generation < :generation )"
+        given: dict[str, Value] = {
+            ":scored": State.SCORED,
+            ":backbone": backbone,
+            ":generation": generation,
+        }
         uploads = [
             (
                 text(item, "arrival").partition("/")[0],

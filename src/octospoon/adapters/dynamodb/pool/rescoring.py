@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.dynamodb import partiql
+from octospoon.adapters.dynamodb.items import Item, integer, text
 from octospoon.adapters.dynamodb.pool.rows import DynamoRows
 from octospoon.adapters.dynamodb.pool.scores import refresh, score_attributes
-from octospoon.domain.pool.images import State
+from octospoon.adapters.dynamodb.requests import batch_get
+from octospoon.domain.pool.images import ImageRef, SelectableImage, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.pool.scores import Order
     from octospoon.domain.pool.images import PoolRow, Prediction
 
+_UPLOAD = ("key", "etag", "sequencer", "size", "object_etag", "state", "backbone", "generation")
 _SAME_BYTES = '"key"=? AND "etag"=? AND "state"=? AND "generation"<=?'
 
 
@@ -34,6 +37,14 @@ class DynamoRescoringPool(DynamoRows):
         super().__init__(client, table)
         self._order = order
         self._now = now
+
+    def selectable_images(self, keys: Sequence[str]) -> list[SelectableImage]:
+        """Return those of these images that can be chosen for labelling, in the order of the keys."""
+        table, items = self._table, {}
+        for item in batch_get(table.client, table.name, keys, _UPLOAD, consistent=False):
+            if text(item, "state") == State.SCORED:
+                items[text(item, "key")] = _selectable(item)
+        return [items[key] for key in keys if key in items]
 
     def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
         """Replace the scores of selectable images with unchanged bytes; return the keys that were written.
@@ -61,3 +72,14 @@ class DynamoRescoringPool(DynamoRows):
             ):
                 written.add(row.key)
         return written
+
+
+def _selectable(item: Item) -> SelectableImage:
+    image = ImageRef(
+        text(item, "key"),
+        text(item, "etag"),
+        text(item, "sequencer"),
+        integer(item, "size"),
+        text(item, "object_etag"),
+    )
+    return SelectableImage(image, text(item, "backbone"), integer(item, "generation"))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 _SEQUENCER_LENGTH = 32
-_KNOWN = ("key", "etag", "model_version", "backbone", "state", "sequencer", "object_etag")
+_KNOWN = ("key", "etag", "generation", "backbone", "state", "sequencer", "object_etag")
 
 # An older event replaces nothing. The same bytes replace only a quarantined row. A label goes with
 # `_supersede`, which also corrects the counter.
@@ -99,7 +99,7 @@ class DynamoScoringPool:
         return {
             text(item, "key"): KnownScore(
                 text(item, "etag"),
-                integer(item, "model_version"),
+                integer(item, "generation"),
                 text(item, "backbone"),
                 text(item, "sequencer"),
                 text(item, "object_etag"),
