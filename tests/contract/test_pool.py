@@ -307,6 +307,37 @@ def test_newest_uploads_of_another_backbone_come_first(stores: Stores) -> None:
     assert stale == [image(i).key for i in reversed(range(6))]
 
 
+def test_boxes_of_an_earlier_detector_are_of_others(stores: Stores) -> None:
+    for i in range(4):
+        stores.scoring.put_score(image(i), prediction(0.5, version=i, generation=i))
+        stores.clock.time += 24 * 3600.0
+    stores.ranking.claim(pick(1), 1, 99.0)
+    stores.scoring.put_quarantine(image(9), "empty", "")
+
+    assert [ref.key for ref in stores.pool_report.of_others(BACKBONE, 3)] == [image(2).key, image(0).key]
+    assert list(stores.pool_report.of_others(BACKBONE)) == [], "embeddings of this backbone stay valid"
+    every = [ref.key for ref in stores.pool_report.of_others("c" * 64, 3)]
+    assert every == [image(3).key, image(2).key, image(0).key]
+
+
+def test_selectable_images_come_as_uploads_with_their_models(stores: Stores) -> None:
+    for i in range(4):
+        stores.scoring.put_score(image(i), prediction(0.5, version=2, generation=i))
+    stores.scoring.note_upload(replace(image(2, sequencer="77"), object_etag="e-2"))
+    stores.ranking.claim(pick(1), 1, 99.0)
+    stores.scoring.put_quarantine(image(9), "empty", "")
+
+    found = stores.rescoring_pool.selectable_images([image(i).key for i in (3, 2, 9, 1, 8)])
+
+    assert [(known.image.key, known.backbone, known.generation) for known in found] == [
+        (image(3).key, BACKBONE, 3),
+        (image(2).key, BACKBONE, 2),
+    ]
+    assert (found[1].image.etag, found[1].image.size, found[1].image.object_etag) == ("e", 123, "e-2")
+    assert found[1].image.sequencer.rstrip("0") == "77"
+    assert stores.rescoring_pool.selectable_images([]) == []
+
+
 def test_labelled_refgets_another_backbones_embedding_and_nothing_else_changes(stores: Stores) -> None:
     for i in range(4):
         stores.scoring.put_score(image(i), prediction(0.5))
