@@ -12,6 +12,7 @@ from fakes.clock import FakeClock
 from octospoon.domain.labelling.reconciliation import PoolEntry
 from octospoon.domain.labelling.tasks import LabelledImage, Pick
 from octospoon.domain.pool import keys as hashes
+from octospoon.domain.pool.boxes import precedence
 from octospoon.domain.pool.images import (
     RETIRED,
     Candidate,
@@ -230,7 +231,8 @@ class FakePool:
     def _priority(self, row: Row) -> float | None:
         if row.prediction is None or row.prediction.probabilities is None:
             return None
-        return priority(self.doubt(row.prediction.probabilities), self.strategy)
+        doubt = self.doubt(row.prediction.probabilities)
+        return precedence(row.prediction) + priority(doubt, self.strategy)
 
     def top(self, n: int) -> list[Candidate]:
         ranked = [image for image in self._selectable(self.table) if image.priority is not None]

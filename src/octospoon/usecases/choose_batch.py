@@ -14,6 +14,7 @@ from octospoon.domain.batch import class_share, drift_share
 from octospoon.domain.batch.audit_share import AuditPlan
 from octospoon.domain.batch.compose import (
     CANDIDATES_PER_PICK,
+    COLD_CANDIDATES,
     candidates_wanted,
     compose,
     may_seek_rare,
@@ -93,7 +94,7 @@ class ChooseBatch:
         chosen = strategy_for(self.strategy, has_head=pointer.predicts)
         pages = self.pool.selectable
         drawn = draw(pages, rules.audit + rules.control, f"{seed}-audit")
-        candidates = self._candidates(rules, chosen, len(drawn.images), seed)
+        candidates = self._candidates(pointer, rules, chosen, len(drawn.images), seed)
         looked_at = (
             spread(pages, rare_classes.LOOKED_AT, f"{seed}-rare") if may_seek_rare(rules, chosen) else []
         )
@@ -123,13 +124,20 @@ class ChooseBatch:
         created = datetime.fromtimestamp(self.clock.now(), UTC).isoformat()
         return Round(number, created, pointer.version, picks, jobs, notes)
 
-    def _candidates(self, rules: BatchRules, chosen: Strategy, drawn: int, seed: str) -> Sequence[Candidate]:
+    def _candidates(
+        self, pointer: ChampionPointer, rules: BatchRules, chosen: Strategy, drawn: int, seed: str
+    ) -> Sequence[Candidate]:
         """Return the images that the strategy may choose from."""
         wanted = candidates_wanted(rules.size, chosen)
         if not chosen.needs_probabilities:
             return spread(self.pool.selectable, wanted, seed)
         # the drawn images may be among the top ones: read as many more
-        return self.pool.top(wanted + drawn)
+        top = self.pool.top(wanted + drawn)
+        if not pointer.detects or len(top) == wanted + drawn:
+            return top
+        # few images have boxes yet: the others can be chosen by their embeddings
+        others = spread(self.pool.selectable, COLD_CANDIDATES, seed)
+        return [*top, *(image for image in others if image.priority is None)]
 
     def _rare(
         self, pointer: ChampionPointer, rules: BatchRules, chosen: Strategy, seen: Sequence[PoolRow]

@@ -6,7 +6,6 @@ fills any unused part of the drift share.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,17 +14,19 @@ import numpy as np
 from octospoon.domain.acquisition import STRATEGIES, Candidates, Strategy, strategy
 from octospoon.domain.acquisition.rare_classes import imbalanced
 from octospoon.domain.batch.class_share import NEW_CLASS
+from octospoon.domain.batch.comparable import by_detector, commonest
 from octospoon.domain.batch.drift_share import DRIFT, by_score, waiting
 from octospoon.domain.batch.limits import Limits, within
 from octospoon.domain.labelling.blinding import blinded, interleaved
 from octospoon.domain.labelling.tasks import Pick
-from octospoon.domain.pool.boxes import classes_of, of_classes, together
+from octospoon.domain.pool.boxes import of_classes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
+    from octospoon.domain.batch.comparable import Group
     from octospoon.domain.batch.draw import Draw
     from octospoon.domain.monitoring.observations import DriftExample
     from octospoon.domain.pool.images import Candidate, PoolRow
@@ -158,10 +159,11 @@ def compose(
     picks = _at_random(drawn, rules)
     picks += _reserved(picks, rows, drifted, (DRIFT, rules.drift), rules.limits)
     picks += _reserved(picks, rows, promising, (NEW_CLASS, rules.new_classes), rules.limits)
-    left = _without(picks, candidates)
-    usable, pool = _pool(left, rows, chosen)
-    pool = _meant(pool, task_type, labels)
-    picks += _chosen(usable, pool, chosen, rules.size - len(picks), seed, rules.limits)
+    groups = [
+        replace(group, pool=_meant(group.pool, task_type, labels))
+        for group in by_detector(_without(picks, candidates), rows, chosen, STRATEGIES[COLD_START])
+    ]
+    picks += _from_groups(groups, rules.size - len(picks), seed, rules.limits)
     if rules.blind:
         picks = blinded(picks, seed)
     return tuple(replace(pick, rank=rank) for rank, pick in enumerate(interleaved(picks, seed)))
@@ -197,21 +199,27 @@ def _reserved(
     scores = {example.key: example.score for example in examples}
     left, apart = _without(picks, waiting(examples, rows)), Limits(limits.min_distance)
     best = by_score(share[0], scores)
-    usable, pool = _pool(left, rows, best)
-    chosen = _chosen(usable, pool, best, share[1], "", apart, fill=False)
+    chosen = _chosen(commonest(left, rows, best), share[1], "", apart, fill=False)
     return [replace(pick, score=scores[pick.key]) for pick in chosen]
 
 
-def _chosen(
-    images: Sequence[Candidate],
-    pool: Candidates,
-    chosen: Strategy,
-    n: int,
-    seed: str,
-    limits: Limits,
-    *,
-    fill: bool = True,
-) -> list[Pick]:
+def _from_groups(groups: Sequence[Group], n: int, seed: str, limits: Limits) -> list[Pick]:
+    """Choose n images from groups that cannot be compared, the preferred first.
+
+    A group fills as many places as it has candidates for, `CANDIDATES_PER_PICK` each, so that its strategy
+    has a choice. What is left then goes to the preferred groups.
+    """
+    picks: list[Pick] = []
+    for needed in (CANDIDATES_PER_PICK, 1) if len(groups) > 1 else (1,):
+        for group in groups:
+            left = group.without({pick.key for pick in picks})
+            places = min(n - len(picks), len(left.images) // needed)
+            picks += _chosen(left, places, seed, limits)
+    return picks
+
+
+def _chosen(group: Group, n: int, seed: str, limits: Limits, *, fill: bool = True) -> list[Pick]:
+    images, pool, chosen = group.images, group.pool, group.strategy
     if not images or n <= 0:
         return []
     if not chosen.needs_probabilities and not chosen.needs_embeddings:
@@ -229,43 +237,6 @@ def _meant(pool: Candidates, task_type: TaskType, labels: npt.NDArray[np.int64] 
     shares = np.stack([of_classes(predicted) for predicted in pool.probabilities])
     known = labels is not None and len(labels) == shares.shape[1]
     return replace(pool, probabilities=shares, labels=labels if known else None, outcomes=outcomes)
-
-
-def _pool(
-    images: Sequence[Candidate], rows: Mapping[str, PoolRow], chosen: Strategy
-) -> tuple[list[Candidate], Candidates]:
-    """Return the images that a strategy can compare, with the arrays that it needs."""
-    if chosen.needs_probabilities or chosen.needs_embeddings:
-        return _arrays(images, rows, chosen)
-    return list(images), Candidates([image.key for image in images])
-
-
-def _arrays(
-    images: Sequence[Candidate], rows: Mapping[str, PoolRow], chosen: Strategy
-) -> tuple[list[Candidate], Candidates]:
-    """Return the images whose rows are comparable, and their arrays: one backbone, one number of classes.
-
-    While a new model is rolled out, rows of two models are in the pool; the more frequent kind is kept.
-    """
-    usable = [image for image in images if image.key in rows]
-    if chosen.needs_probabilities:
-        usable = [image for image in usable if rows[image.key].probabilities is not None]
-    kinds = Counter(_kind(rows[image.key]) for image in usable)
-    if not kinds:
-        return [], Candidates([])
-    commonest = max(kinds, key=lambda kind: (kinds[kind], kind))
-    usable = [image for image in usable if _kind(rows[image.key]) == commonest]
-    kept = [rows[image.key] for image in usable]
-    probabilities = [row.probabilities for row in kept if row.probabilities is not None]
-    return usable, Candidates(
-        [row.key for row in kept],
-        together(probabilities) if chosen.needs_probabilities else None,
-        np.stack([row.embedding for row in kept]),
-    )
-
-
-def _kind(row: PoolRow) -> tuple[str, int]:
-    return row.backbone, 0 if row.probabilities is None else classes_of(row.probabilities)
 
 
 def _pick(

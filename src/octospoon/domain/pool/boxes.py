@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.pool.framing import Region
+    from octospoon.domain.pool.images import Prediction
 
 CORNERS = 4
 """Columns before the scores."""
@@ -48,6 +49,16 @@ def of_classes(predicted: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     Of boxes, it is the largest score of the class; 0 without boxes.
     """
     return predicted if predicted.ndim == 1 else predicted[:, CORNERS:].max(axis=0, initial=0.0)
+
+
+def precedence(prediction: Prediction) -> int:
+    """Return the whole number that the priority of an image begins with; 0 for classes.
+
+    The pool orders images of a later detector before those of an earlier one, because doubts of two detectors
+    cannot be compared.
+    """
+    predicted = prediction.probabilities
+    return 0 if predicted is None or predicted.ndim == 1 else prediction.generation
 
 
 def together(predictions: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from octospoon.adapters.dynamodb.items import Value, pack, pack_boxes
 from octospoon.adapters.dynamodb.pool import score_history
-from octospoon.domain.pool.boxes import classes_of, together
+from octospoon.domain.pool.boxes import classes_of, precedence, together
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import sampling_key, shard
 from octospoon.domain.uncertainty import priority
@@ -94,7 +94,7 @@ def _attributes(
             "confidence": doubt.confidence,
             "top_class": doubt.top_class,
             "priority_shard": f"{shard(key):02d}",
-            "priority": priority(doubt, strategy),
+            "priority": precedence(prediction) + priority(doubt, strategy),
         }
     )
 
