@@ -92,6 +92,9 @@ class FakePool:
         self.note_upload(image)
         return self._refresh(image.key, image.etag, prediction)
 
+    def refresh_score(self, image: ImageRef, prediction: Prediction) -> bool:
+        return self._refresh(image.key, image.etag, prediction)
+
     def note_upload(self, image: ImageRef) -> None:
         row = self.table.get(image.key)
         if row is not None and row.etag == image.etag and row.sequencer <= image.sequencer:

@@ -61,6 +61,12 @@ class ScoringPool(Protocol):
         old label among its previous uploads.
         """
 
+    def refresh_score(self, image: ImageRef, prediction: Prediction) -> bool:
+        """Replace the score of a selectable image in one request; return True if it was written.
+
+        It is not if the row holds other bytes or a later score. `put_score` is for such rows.
+        """
+
     def note_upload(self, image: ImageRef) -> None:
         """Record a newer upload of the same bytes that a row holds.
 

@@ -32,9 +32,11 @@ from octospoon.cli.operations.queues import QUEUES
 from octospoon.domain.labelling.answers import UncountedAnswer, UncountedAnswers
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.removals import Proposal
+from octospoon.domain.pool.keys import SHARDS
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.task_types.named import check_unchanged
 from octospoon.domain.training.jobs import JobStatus, TrainingState
+from octospoon.ports.models import ShardReading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,6 +216,7 @@ class Deployed:
     pool = FakePool()
     proposals = FakeProposals()
     champions = property(lambda self: self.made.champions)
+    reading = property(lambda self: self.made.rereading)
     training_records = property(lambda self: self.made.training_records)
     mlflow = property(lambda self: MlflowApi(self.server.url, lambda: ("", "")))
 
@@ -253,7 +256,7 @@ def test_where_all_is_well_every_line_says_so(deployed: Deployed, capsys: pytest
 
     written = capsys.readouterr()
     rows = written.out.splitlines()[1:]
-    assert len(rows) == 26
+    assert len(rows) == 27
     assert all(" ok " in row for row in rows)
     for message in (
         "LocalStack 4.5",
@@ -453,6 +456,19 @@ def test_what_fails_in_label_studio_and_mlflow_is_told(deployed: Deployed) -> No
     assert "who are you?" in failures["MLflow"][0]
     assert "answered 502, not 401" in failures["webhook's address"][0]
     assert len(failures) == 4, "with its secret, it answers"
+
+
+def test_images_that_were_not_read_again_are_told(deployed: Deployed) -> None:
+    reading = deployed.made.rereading
+    run = reading.begin(2, 5, 20_000)
+    reading.takes(ShardReading(run, 0, 30, 1), 3, 10.0, 0.0)
+    assert failed(deployed) == {}, "it goes on"
+
+    for shard in range(SHARDS):
+        reading.done(ShardReading(run, shard, 50, int(shard == 7)))
+    problem, advice = failed(deployed)["images read again"]
+    assert problem == "800 by version 5, 16 of 16 shards; 1 could not be scored in time"
+    assert "`octospoon rescore --full`" in advice
 
 
 def test_another_kind_of_label_is_told(deployed: Deployed) -> None:

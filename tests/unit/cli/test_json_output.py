@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 from fakes.labelling import FakeProposals
-from fakes.models import FakeObservations, FakeRescoring
+from fakes.models import FakeObservations, FakeReadingProgress, FakeRescoring
 from unit.training.stack import JOB, World, starter
 
 from octospoon.cli.datasets import digits
@@ -122,6 +122,7 @@ def typed(
         proposals=FakeProposals(),
         observations=observations,
         rescoring=FakeRescoring(),
+        reading=FakeReadingProgress(),
         rounds=SimpleNamespace(last_number=lambda: 3),
         outputs=outputs,
         endpoint_url=None,

@@ -4,15 +4,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fakes.models import FakeObservations, FakeRescoring
+from fakes.models import FakeObservations, FakeReadingProgress, FakeRescoring
 from fakes.pool import FakePool
+from lanes import ROOT
 
-from octospoon.cli.operations import status
+from octospoon.cli.deploy import sam_template
+from octospoon.cli.operations import reading_status, status
 from octospoon.domain.labelling.answers import UncountedAnswer, UncountedAnswers
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.monitoring.observations import DriftExample, Observation
 from octospoon.domain.pool.images import ImageRef, Prediction
+from octospoon.domain.pool.keys import SHARDS
+from octospoon.ports.models import ShardReading
 
 
 def test_drift_is_told_with_what_can_still_be_chosen():
@@ -55,6 +59,40 @@ def test_the_threshold_is_the_one_that_counts_now(outputs, generation, threshold
     )
 
     assert status.training_threshold(deployment) == threshold
+
+
+def test_reading_of_images_is_told_with_its_cost():
+    reading = FakeReadingProgress()
+    deployment = SimpleNamespace(reading=reading)
+    assert reading_status.read(deployment, 5000) is None
+
+    run = reading.begin(3, 4, 20_000)
+    for shard in range(SHARDS):
+        reading.done(ShardReading(run, shard))
+    assert reading_status.read(deployment, 5000) is None, "no image had to be read"
+
+    run = reading.begin(4, 5, 2000)
+    reading.takes(ShardReading(run, 3, 100), 4, 10.0, 0.0)
+    reading.done(ShardReading(run, 4, 125, 2))
+    told = reading_status.read(deployment, 5000)
+    assert str(told) == (
+        "the newest 2,000 images by version 5: 225 done, 1 of 16 shards; at most about 0.02 dollars, at 60 "
+        "ms an image; 2 could not be scored"
+    )
+
+    reading.begin(4, 5, -1)
+    every = reading_status.read(deployment, 1_000_000)
+    assert every.images is None
+    assert 5 < every.dollars < 10
+    assert str(every).startswith("all images by version 5: 0 done, 0 of 16 shards; at most about ")
+
+
+def test_default_bound_costs_well_under_a_dollar():
+    template = sam_template.read(ROOT / "template.yaml")
+    reading = FakeReadingProgress()
+    reading.begin(1, 1, template["Parameters"]["RereadImages"]["Default"])
+
+    assert reading_status.read(SimpleNamespace(reading=reading), 10**8).dollars < 0.25
 
 
 def test_answers_that_do_not_count_are_told_with_examples():

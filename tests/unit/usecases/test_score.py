@@ -11,6 +11,7 @@ from fakes.images import FakeImages
 from fakes.pool import FakePool, Row
 
 from octospoon.domain.errors import BadImage, BadModel, ServiceUnavailable
+from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.domain.pool import keys as hashes
 from octospoon.domain.pool.framing import Framed
@@ -328,6 +329,47 @@ def test_bytes_that_this_model_has_scored_are_not_predicted_again() -> None:
     newer = ScoreUploads(images, pool, NewerScorer, resolve_label=lambda _: None, workers=2)
     assert newer([upload("a")]) == [Outcome.SCORED]
     assert score([upload("a")]) == [Outcome.KNOWN], "a newer model's score is the better one"
+
+
+class WritingPool(FakePool):
+    """Names every write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+
+    def insert_scores(self, scored: Sequence[ScoredImage]) -> set[str]:
+        self.writes.append("insert")
+        return super().insert_scores(scored)
+
+    def refresh_score(self, image: ImageRef, prediction: Prediction) -> bool:
+        self.writes.append("refresh")
+        return super().refresh_score(image, prediction)
+
+    def put_score(self, image: ImageRef, prediction: Prediction) -> bool:
+        self.writes.append("put")
+        return super().put_score(image, prediction)
+
+
+def test_image_that_is_read_again_takes_one_write() -> None:
+    images, pool = FakeImages({"a": (b"\x01", "e"), "b": (b"\x02", "e")}), WritingPool()
+    models: list[type[ByteScorer]] = [ByteScorer]
+    score = ScoreUploads(images, pool, lambda: models[-1](), resolve_label=lambda _: None, workers=1)
+    score([upload("a"), upload("b")])
+    pool.writes.clear()
+    models.append(NewerScorer)
+
+    assert score([upload("a")]) == [Outcome.SCORED]
+    assert pool.writes == ["refresh"]
+    assert pool.scored(["a"])["a"].generation == 4
+
+    assert score([upload("b", "2")]) == [Outcome.SCORED]
+    assert pool.writes == ["refresh", "insert", "put"], "a newer upload is also recorded"
+    pool.claim(Pick("a", "e", False, "margin", None, 0, None), 1, 9.0)
+    models[-1].generation = 5
+    assert score([upload("a")]) == [Outcome.STALE]
+    assert pool.writes[-2:] == ["refresh", "put"]
+    models[-1].generation = 4
 
 
 def test_same_bytes_under_another_etag_are_known_and_recorded() -> None:

@@ -82,6 +82,8 @@ def _model(current: Status) -> Table:
         since = f", uploads from {done.oldest} on" if done.oldest else ""
         progress = f"by version {done.model_version}: {done.shards} of {SHARDS} shards{since}"
         table.add_row("pool re-scored", progress)
+    if model.reading:
+        table.add_row("images read again", str(model.reading))
     if (change := model.backbone_change) is not None:
         follow = "" if change.reason else "; `octospoon backbone use` goes on with it, --revoke gives it up"
         table.add_row("change of the backbone", f"{change.backbone}: {change.stage}{follow}")

@@ -22,6 +22,7 @@ from octospoon.cli.operations.queues import QUEUES, depth
 from octospoon.domain.errors import NotConfigured, ServiceUnavailable
 from octospoon.domain.health import MOST_SKEW, champion_advice, model_problems
 from octospoon.domain.labelling.class_translation import translation
+from octospoon.domain.pool.keys import SHARDS
 
 if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
@@ -30,6 +31,8 @@ _SECONDS = 10.0
 _READERS = {"Score": "Uploads", "Collect": "Annotations", "Rescore": "Rescore"}
 _READS = ("Enabled", "Updating")
 _DEPLOY = "deploy the stack again: on AWS `sam deploy`, on this machine `make down`, then `make up`"
+
+_READ = "`octospoon dlq list` shows what failed, and `octospoon rescore --full` reads the other images"
 
 
 def checks() -> list[Check]:
@@ -45,6 +48,7 @@ def checks() -> list[Check]:
         Check("event sources", _event_sources, "`aws lambda update-event-source-mapping --enabled --uuid …`"),
         *(Check(f"queue {name.lower()}", _Queue(name), "`octospoon dlq list` shows why") for name in QUEUES),
         Check("champion", _champion, "`octospoon model rollback` puts the previous version into service"),
+        Check("images read again", _reading, _READ),
     ]
 
 
@@ -164,6 +168,16 @@ def _champion(deployment: Deployment) -> str:
     classes = f"{len(spec.classes)} classes" if spec.classes else "no classes yet"
     not_run = "" if ran else '; not run here, which needs: pip install "octospoon[models]"'
     return f"version {pointer.version}, {classes}, sha256 {pointer.sha256[:12]}… as stored{not_run}"
+
+
+def _reading(deployment: Deployment) -> str:
+    state = deployment.reading.newest()
+    if state is None or (state.shards == SHARDS and not state.seen):
+        return "no promotion has needed it"
+    counts = f"{state.seen:,} by version {state.version}, {state.shards} of {SHARDS} shards"
+    if state.left and state.shards == SHARDS:
+        raise NotConfigured(f"{counts}; {state.left:,} could not be scored in time")
+    return counts
 
 
 def _runs(file: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from octospoon.cli.operations import reading_status
 from octospoon.cli.operations.addresses import addresses_of
 from octospoon.cli.operations.labelling_tasks import open_tasks
 from octospoon.cli.operations.queues import read_queues
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
     from octospoon.cli.operations.addresses import Addresses
     from octospoon.cli.operations.queues import QueueStatus
+    from octospoon.cli.operations.reading_status import ReadingStatus
     from octospoon.domain.labelling.answers import UncountedAnswers
     from octospoon.domain.labelling.removals import Proposal
     from octospoon.domain.labelling.tasks import TaskCounts
@@ -70,12 +72,14 @@ class ModelStatus:
         version: of the model; None before the first.
         drift: of the uploads since that model was trained; None if none was tested.
         rescoring: how far the pool is scored again; None if that never happened.
+        reading: how far its images are read again; None if that was never needed.
         backbone_change: the newest change of the backbone; None if there was none.
     """
 
     version: int | None
     drift: DriftStatus | None
     rescoring: RescoringStatus | None
+    reading: ReadingStatus | None
     backbone_change: ChangeSummary | None = None
 
 
@@ -181,7 +185,7 @@ def read(deployment: Deployment) -> Status:
     threshold = training_threshold(deployment)
     return Status(
         images={each.value: counts[each] for each in State},
-        model=_model(deployment, state.backbone_change),
+        model=_model(deployment, state.backbone_change, counts[State.SCORED]),
         training=TrainingStatus(state.new_labels, threshold, state.job_id, state.status, state.reason),
         labelling=_labelling(deployment),
         queues=read_queues(deployment),
@@ -199,13 +203,14 @@ def training_threshold(deployment: Deployment) -> int:
     return FirstLabels(int(given)).training(len(deployment.classes), usual)
 
 
-def _model(deployment: Deployment, change: BackboneChange | None) -> ModelStatus:
+def _model(deployment: Deployment, change: BackboneChange | None, selectable: int) -> ModelStatus:
     champion = deployment.champions.pointer()
     version = champion[0].version if champion else None
     return ModelStatus(
         version,
         None if version is None else drift(deployment, version),
         _rescoring(deployment),
+        reading_status.read(deployment, selectable),
         change.summary() if change else None,
     )
 

@@ -118,6 +118,12 @@ class KnownScore(NamedTuple):
     sequencer: str = ""
     object_etag: str = ""
 
+    def is_of(self, image: ImageRef) -> bool:
+        """Return True if the score is of this very upload."""
+        padded = image.sequencer.ljust(len(self.sequencer), "0")
+        uploaded = image.etag, padded, image.object_etag
+        return (self.etag, self.sequencer, self.object_etag) == uploaded
+
 
 def same_bytes(image: ImageRef, known: KnownScore | None) -> ImageRef:
     """Return an upload with the identity that the pool has for its bytes.

@@ -73,6 +73,11 @@ class DynamoScoringPool:
         refreshed = refresh(self._table, image.key, image.etag, prediction.generation, scores)
         return refreshed or self._supersede(values)
 
+    def refresh_score(self, image: ImageRef, prediction: Prediction) -> bool:
+        """Replace the score of a selectable image in one request; return True if it was written."""
+        (scores,) = self._score_attributes([ScoredImage(image, prediction)])
+        return refresh(self._table, image.key, image.etag, prediction.generation, scores)
+
     def note_upload(self, image: ImageRef) -> None:
         """Record a newer upload of the same bytes that a row holds."""
         sequencer = _padded(image.sequencer)
