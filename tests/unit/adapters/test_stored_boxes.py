@@ -11,7 +11,7 @@ from octospoon.adapters.dynamodb.items import DETECTIONS, dump_item, pack_boxes,
 from octospoon.adapters.dynamodb.pool.rows import DynamoRows
 from octospoon.adapters.dynamodb.pool.scores import Order, embedding_attributes, score_attributes
 from octospoon.domain.acquisition import STRATEGIES
-from octospoon.domain.batch.compose import _arrays
+from octospoon.domain.batch.comparable import commonest
 from octospoon.domain.pool.boxes import classes_of, together
 from octospoon.domain.pool.images import Candidate, PoolRow, Prediction, State, Uncertainty
 
@@ -125,12 +125,12 @@ def test_a_batch_compares_boxes_of_one_model_alone():
     ]
     images = [Candidate(each.key, "e", 0.5, 0.5) for each in rows]
 
-    usable, pool = _arrays(images, {each.key: each for each in rows}, STRATEGIES["margin_diverse"])
+    group = commonest(images, {each.key: each for each in rows}, STRATEGIES["margin_diverse"])
 
-    assert [image.key for image in usable] == ["b", "c"]
-    assert pool.probabilities is not None
-    assert pool.probabilities.shape == (2, 5, 7)
-    assert not pool.probabilities[1].any()
+    assert [image.key for image in group.images] == ["b", "c"]
+    assert group.pool.probabilities is not None
+    assert group.pool.probabilities.shape == (2, 5, 7)
+    assert not group.pool.probabilities[1].any()
 
 
 def test_images_without_any_box_are_stacked_too():

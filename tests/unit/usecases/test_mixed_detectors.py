@@ -128,6 +128,6 @@ def test_classes_keep_the_largest_kind_alone() -> None:
     rank = world.build_rank(rules, "margin_diverse", days=14, max_open_tasks=20, refresh=lambda: 0)
     pointer = replace(SECOND, head_key="h")
 
-    backbones = {world.pool.table[pick.key].prediction.backbone for pick in rank.choose(pointer).picks}  # type: ignore[union-attr]
+    backbones = {world.pool.table[pick.key].prediction.backbone for pick in rank.choose(pointer).picks}
 
     assert backbones == {BACKBONE}

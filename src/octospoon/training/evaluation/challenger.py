@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _LOST = "not-read-again"
 """The reason of an image that could be read at first, and not when a model judged it."""
 _STALE = "the backbone is new: stored embeddings are of the old one; "
-_RESCORE = f"{_STALE}`octospoon rescore --full` scores their images again"
+_RESCORE = f"{_STALE}the newest images are read again, and `octospoon rescore --full` reads all others"
 _REQUESTED = f"{_STALE}`octospoon backbone use` reads their images again"
 
 

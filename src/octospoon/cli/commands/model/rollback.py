@@ -24,7 +24,7 @@ def rollback(
         bool,
         typer.Option(
             "--new-backbone",
-            help="Also if the pool's images must then be scored again, by `octospoon rescore --full`.",
+            help="Also if the pool's images must then be read and scored again.",
         ),
     ] = False,
     stack: Stack = None,
@@ -44,4 +44,4 @@ def rollback(
         return
     print_line(f"version {pointer.version} is in service from the next image on")
     if new_backbone:
-        print_line("`octospoon rescore --full` says what scoring the images of other backbones costs")
+        print_line("the newest images are read again; `octospoon rescore --full` says what all others cost")
