@@ -179,7 +179,7 @@ class World(FakeWorld):
         return [self.pool.table[key].arrived for key in keys]
 
 
-def test_images_are_read_once_the_newest_first_and_a_batch_requested() -> None:
+def test_images_are_read_once_and_the_newest_first() -> None:
     world = World()
     days = dict(zip(world.pool.table, world.arrivals(list(world.pool.table)), strict=True))
 
@@ -207,7 +207,7 @@ def test_nothing_is_read_before_scorers_know_the_new_model() -> None:
     assert {due for due, _ in world.later} == {world.clock.time + FIRST}
 
 
-def test_bound_is_the_newest_images_and_holds_for_a_second_run() -> None:
+def test_bound_holds_for_a_second_run_too() -> None:
     world = World(limit=100)
     newest = {key for key in world.pool.table if world.pool.table[key].arrived == day(world.clock.time)}
     world.promoted()

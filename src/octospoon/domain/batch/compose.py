@@ -159,10 +159,8 @@ def compose(
     picks = _at_random(drawn, rules)
     picks += _reserved(picks, rows, drifted, (DRIFT, rules.drift), rules.limits)
     picks += _reserved(picks, rows, promising, (NEW_CLASS, rules.new_classes), rules.limits)
-    groups = [
-        replace(group, pool=_meant(group.pool, task_type, labels))
-        for group in by_detector(_without(picks, candidates), rows, chosen, STRATEGIES[COLD_START])
-    ]
+    groups = by_detector(_without(picks, candidates), rows, chosen, STRATEGIES[COLD_START])
+    groups = [replace(group, pool=_meant(group.pool, task_type, labels)) for group in groups]
     picks += _from_groups(groups, rules.size - len(picks), seed, rules.limits)
     if rules.blind:
         picks = blinded(picks, seed)

@@ -38,6 +38,26 @@ class BucketNames(Protocol):
         """The bucket of models, rounds and snapshots."""
 
 
+class StorageNames(BucketNames, Protocol):
+    """The names of a stack's buckets and tables; `octospoon.runtime.settings.Stores` has them."""
+
+    @property
+    def pool_table(self) -> str:
+        """The table of the images."""
+
+    @property
+    def annotations_table(self) -> str:
+        """The table of the annotations."""
+
+    @property
+    def control_table(self) -> str:
+        """The table of everything that exists once, such as the training job."""
+
+    @property
+    def task_type(self) -> str:
+        """The name of the kind of label."""
+
+
 class BucketStorage:
     """The adapters over a stack's buckets.
 

@@ -6,12 +6,12 @@ Each adapter is imported when it is first asked for: a function must not load th
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from octospoon.domain.pool.source import MADE, ImagesSource
 from octospoon.domain.task_types.named import task_type_named
 from octospoon.runtime import aws
-from octospoon.runtime.wiring.buckets import BucketNames, BucketStorage
+from octospoon.runtime.wiring.buckets import BucketStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,26 +44,7 @@ if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.pool.walk import DynamoWalk
     from octospoon.adapters.dynamodb.pool.watching import DynamoWatchingPool
     from octospoon.domain.task_types.task_type import TaskType
-
-
-class StorageNames(BucketNames, Protocol):
-    """The names of a stack's buckets and tables; `octospoon.runtime.settings.Stores` has them."""
-
-    @property
-    def pool_table(self) -> str:
-        """The table of the images."""
-
-    @property
-    def annotations_table(self) -> str:
-        """The table of the annotations."""
-
-    @property
-    def control_table(self) -> str:
-        """The table of everything that exists once, such as the training job."""
-
-    @property
-    def task_type(self) -> str:
-        """The name of the kind of label."""
+    from octospoon.runtime.wiring.buckets import StorageNames
 
 
 class Storage(BucketStorage):
