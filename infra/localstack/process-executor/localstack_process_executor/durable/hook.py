@@ -37,5 +37,5 @@ def keep_state() -> None:
 
     if store := opened():
         install: tuple[Callable[[Store], None], ...] = (names.install, tables.install, messages.install)
-        for each in install:
-            each(store)
+        for install_part in install:
+            install_part(store)

@@ -133,8 +133,8 @@ class DurableKeys(KeyStore):
     def pop(self, object_key: str, default: Any = None) -> Any:  # noqa: ANN401
         """Remove an object."""
         with self.records.lock:
-            if (found := self.get(object_key)) is not None:
-                self.records.drop(found)
+            if (stored := self.get(object_key)) is not None:
+                self.records.drop(stored)
             self.records.show(object_key, None)
             return super().pop(object_key, default)
 
@@ -176,8 +176,8 @@ class DurableVersions(VersionedKeyStore):
     def pop(self, object_key: str, version_id: str | None = None, default: Any = None) -> Any:  # noqa: ANN401
         """Remove a version."""
         with self.records.lock:
-            if (found := self.get(object_key, version_id)) is not None:
-                self.records.drop(found)
+            if (stored := self.get(object_key, version_id)) is not None:
+                self.records.drop(stored)
             popped = super().pop(object_key, version_id, default)
             self.records.show(object_key, self.get(object_key))
             return popped

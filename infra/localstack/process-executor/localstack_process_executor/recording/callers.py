@@ -62,19 +62,19 @@ def policies(account: str, caller: str) -> dict[str, Any]:
     backend = iam_backends[account][_PARTITION]
     kind, _, name = caller.partition("/")
     if kind == "app":
-        own = [each for each in backend.managed_policies.values() if ":aws:policy/" not in each.arn]
-        found = {each.name: each.document for each in own}
+        own = [policy for policy in backend.managed_policies.values() if ":aws:policy/" not in policy.arn]
+        documents = {policy.name: policy.document for policy in own}
         for user in backend.users.values():
-            found |= {f"{user.name}/{policy}": document for policy, document in _of(user).items()}
+            documents |= {f"{user.name}/{policy}": document for policy, document in _of(user).items()}
     else:
         owners = (backend.roles if kind == "role" else backend.users).values()
-        found = next((_of(owner) for owner in owners if owner.name == name), {})
-    return {each: _parsed(document) for each, document in found.items()}
+        documents = next((_of(owner) for owner in owners if owner.name == name), {})
+    return {policy: _parsed(document) for policy, document in documents.items()}
 
 
 def _of(owner: Any) -> dict[str, Any]:  # noqa: ANN401 - moto's types are not ours
     """Return the documents of a role's or a user's policies, attached or its own."""
-    attached = {each.name: each.document for each in owner.managed_policies.values()}
+    attached = {policy.name: policy.document for policy in owner.managed_policies.values()}
     return {**attached, **owner.policies}
 
 

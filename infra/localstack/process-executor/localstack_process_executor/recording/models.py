@@ -55,11 +55,11 @@ class Models:
         shape = model.input_shape
         if shape is None:
             return []
-        parameters, found = wire.parameters(model, shape, sent)
+        parameters, problems = wire.parameters(model, shape, sent)
         report = ParamValidator().validate(parameters, shape)
         errors = report._errors  # noqa: SLF001 - its own text of an error has the value
-        found += [f"{name or operation}: {reason}{_missing(more)}" for reason, name, more in errors]
-        return found + list(_beyond(shape, parameters, ""))
+        problems += [f"{name or operation}: {reason}{_missing(more)}" for reason, name, more in errors]
+        return problems + list(_beyond(shape, parameters, ""))
 
 
 def _missing(more: dict[str, Any]) -> str:

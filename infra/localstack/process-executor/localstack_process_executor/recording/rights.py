@@ -110,13 +110,13 @@ def _dynamodb(asked: Asked) -> Iterator[Need]:
         return asked.arn("dynamodb", "table/", name)
 
     for item in given.get("TransactItems", []):
-        for kind, one in item.items():
-            yield f"dynamodb:{kind}Item", table(one["TableName"])
+        for kind, request in item.items():
+            yield f"dynamodb:{kind}Item", table(request["TableName"])
     statements = [*given.get("Statements", []), *([given] if "Statement" in given else [])]
-    for statement in dict.fromkeys(one["Statement"] for one in statements):
-        found = re.search(r'"([^"]+)"', statement)
+    for statement in dict.fromkeys(request["Statement"] for request in statements):
+        match = re.search(r'"([^"]+)"', statement)
         kind = _PARTIQL.get(statement.split(maxsplit=1)[0].upper(), "Select")
-        yield f"dynamodb:PartiQL{kind}", table(found[1]) if found else "*"
+        yield f"dynamodb:PartiQL{kind}", table(match[1]) if match else "*"
     for name in given.get("RequestItems", {}):
         yield f"dynamodb:{operation}", table(name)
     if "TableName" in given:

@@ -56,9 +56,9 @@ def parameters(
         sent: the request.
     """
     if sent.protocol == "json":
-        found: list[str] = []
-        value = _from_json(shape, _loaded(sent.body, found), "", found)
-        return (value if isinstance(value, dict) else {}), found
+        problems: list[str] = []
+        value = _from_json(shape, _loaded(sent.body, problems), "", problems)
+        return (value if isinstance(value, dict) else {}), problems
     given = {name: value for name, value in sent.parsed.items() if value is not None}
     if sent.protocol == "query":
         names = [name for name in sent.query if name not in _QUERY]
@@ -68,44 +68,44 @@ def parameters(
     return given, []
 
 
-def _loaded(body: bytes, found: list[str]) -> Any:  # noqa: ANN401 - any JSON
+def _loaded(body: bytes, problems: list[str]) -> Any:  # noqa: ANN401 - any JSON
     try:
         return json.loads(body or b"{}")
     except ValueError:
-        found.append("the body is no JSON")
+        problems.append("the body is no JSON")
         return {}
 
 
-def _from_json(shape: Shape, value: Any, path: str, found: list[str]) -> Any:  # noqa: ANN401
+def _from_json(shape: Shape, value: Any, path: str, problems: list[str]) -> Any:  # noqa: ANN401
     """Return a parameter from its JSON, and note members that no shape has."""
     if value is None:
-        found.append(f"{path}: null")
+        problems.append(f"{path}: null")
     elif getattr(shape, "is_document_type", False):
         return value
     elif isinstance(shape, StructureShape) and isinstance(value, dict):
-        return dict(_members(shape, value, path, found))
+        return dict(_members(shape, value, path, problems))
     elif isinstance(shape, ListShape) and isinstance(value, list):
-        return [_from_json(shape.member, each, f"{path}[]", found) for each in value]
+        return [_from_json(shape.member, item, f"{path}[]", problems) for item in value]
     elif isinstance(shape, MapShape) and isinstance(value, dict):
-        return {name: _from_json(shape.value, each, f"{path}{{}}", found) for name, each in value.items()}
+        return {name: _from_json(shape.value, item, f"{path}{{}}", problems) for name, item in value.items()}
     elif shape.type_name == "blob" and isinstance(value, str):
         try:
             return base64.b64decode(value, validate=True)
         except binascii.Error:
-            found.append(f"{path}: no Base64")
+            problems.append(f"{path}: no Base64")
     return value
 
 
 def _members(
-    shape: StructureShape, value: dict[str, Any], path: str, found: list[str]
+    shape: StructureShape, value: dict[str, Any], path: str, problems: list[str]
 ) -> Iterator[tuple[str, Any]]:
     names = {member.serialization.get("name", name): name for name, member in shape.members.items()}
     for sent, inner in value.items():
         place = f"{path}.{sent}".strip(".")
         if sent in names:
-            yield names[sent], _from_json(shape.members[names[sent]], inner, place, found)
+            yield names[sent], _from_json(shape.members[names[sent]], inner, place, problems)
         else:
-            found.append(f"{place}: unknown parameter")
+            problems.append(f"{place}: unknown parameter")
 
 
 def _known(shape: Shape, path: list[str]) -> bool:
@@ -159,18 +159,18 @@ def _strange_body(shape: StructureShape, sent: Sent) -> list[str]:
     content = shape.members[payload] if payload else shape
     if not sent.body or not isinstance(content, StructureShape):
         return []
-    found: list[str] = []
+    problems: list[str] = []
     if sent.protocol == "rest-json":
-        _from_json(content, _loaded(sent.body, found), "", found)
+        _from_json(content, _loaded(sent.body, problems), "", problems)
     else:
         try:
-            _from_xml(content, fromstring(sent.body), content.name, found)  # noqa: S314 - of our own tests
+            _from_xml(content, fromstring(sent.body), content.name, problems)  # noqa: S314 - of our own tests
         except ParseError:
-            found.append("the body is no XML")
-    return found
+            problems.append("the body is no XML")
+    return problems
 
 
-def _from_xml(shape: Shape, element: Element, path: str, found: list[str]) -> None:
+def _from_xml(shape: Shape, element: Element, path: str, problems: list[str]) -> None:
     """Note the elements that no shape has."""
     if not isinstance(shape, StructureShape):
         return
@@ -180,9 +180,9 @@ def _from_xml(shape: Shape, element: Element, path: str, found: list[str]) -> No
         place = f"{path}.{tag}"
         member = names.get(tag)
         if member is None:
-            found.append(f"{place}: unknown element")
+            problems.append(f"{place}: unknown element")
         elif not isinstance(member, ListShape):
-            _from_xml(member, child, place, found)
+            _from_xml(member, child, place, problems)
         else:
-            for each in [child] if member.serialization.get("flattened") else child:
-                _from_xml(member.member, each, f"{place}[]", found)
+            for item in [child] if member.serialization.get("flattened") else child:
+                _from_xml(member.member, item, f"{place}[]", problems)
