@@ -98,7 +98,10 @@ class FakeTrainingRecords:
     stored: dict[str, TrainingRecord] = field(default_factory=dict)
 
     def put(self, record: TrainingRecord) -> str:
-        arrays = [np.asarray(getattr(record, each.name)).tobytes() for each in fields(record)]
+        names = [each.name for each in fields(record) if each.name != "boxes"]
+        arrays = [np.asarray(getattr(record, name)).tobytes() for name in names]
+        if record.boxes is not None:
+            arrays += [record.boxes.images.tobytes(), *record.boxes.boxes]
         name = hashlib.sha256(b"".join(arrays)).hexdigest()
         self.stored[name] = record
         return name

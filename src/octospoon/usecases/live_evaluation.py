@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,9 @@ from octospoon.domain.evaluation import estimators
 from octospoon.domain.evaluation.training_record import NO_HEAD
 from octospoon.domain.labelling.blinding import audit_rule
 from octospoon.domain.labelling.classes import LEAST, ClassHistory
+from octospoon.domain.pool.boxes import CORNERS, together
 from octospoon.usecases.population import sample
+from octospoon.usecases.stored_boxes import StoredBoxes
 from octospoon.usecases.unseen import Unseen
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.tasks import LabelledImage
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.domain.pool.images import PoolRow
-    from octospoon.domain.task_types.task_type import TaskType
+    from octospoon.domain.task_types.task_type import TaskType, Translation
     from octospoon.ports.labelling import Labels
     from octospoon.ports.models import TrainingRecords
     from octospoon.ports.pool import PoolSampling
@@ -37,10 +39,12 @@ class LiveEvaluation:
     Attributes:
         evaluation: on the audit share, each image by a head that was not trained on it.
         naive: accuracy on all labels, including those that it was trained on; biased, for comparison only.
+            It is unknown for a detector, which cannot be run on stored embeddings.
         audit_predictions: the rule under which the audit labels were given; see `blinding.audit_rule`.
         classes: the project's classes that the model knows, in the order of the recalls.
         fold_heads: number of audit images that a fold head judges; the served head judges the others.
         left_out: number of audit images that every head was trained on, before they joined the audit share.
+        unpredicted: number of audit images of which no boxes of this detector are stored.
     """
 
     evaluation: Evaluation
@@ -49,6 +53,7 @@ class LiveEvaluation:
     classes: tuple[str, ...] = ()
     fold_heads: int = 0
     left_out: int = 0
+    unpredicted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +74,12 @@ class EvaluateLive:
     task_type: TaskType
     history: Callable[[], ClassHistory] = ClassHistory
 
-    def __call__(self, pointer: ChampionPointer, head: Head, since: str = "") -> LiveEvaluation:
+    def __call__(self, pointer: ChampionPointer, head: Head | None, since: str = "") -> LiveEvaluation:
         """Evaluate a model.
 
         Args:
             pointer: of the model.
-            head: its head.
+            head: its head; None for a detector, which is judged by its stored boxes.
             since: only images uploaded on this UTC day or later, such as 2026-01-31; empty for all.
 
         Raises:
@@ -82,9 +87,11 @@ class EvaluateLive:
         """
         translated = self.task_type.translation(self.history(), pointer.classes)
         names = translated.names if len(translated.names) >= LEAST else ()
-        evaluator = self.task_type.evaluator
-        model = Unseen(head, self.records.get(pointer), translated)
+        evaluator, record = self.task_type.evaluator, self.records.get(pointer)
         images = self._labelled(set(names), since)
+        if head is None:
+            return self._of_detector(StoredBoxes(pointer, record), translated, names, images)
+        model = Unseen(head, record, translated)
         stored = self.pool.rows([image.key for image in images])
         usable = [image for image in images if embedded(image, stored.get(image.key), pointer)]
         if not usable or not names:
@@ -109,6 +116,23 @@ class EvaluateLive:
             int(np.sum(model.folds(judged) != NO_HEAD)),
             int(audit.sum()) - len(judged),
         )
+
+    def _of_detector(
+        self, model: StoredBoxes, translated: Translation, names: tuple[str, ...], images: list[LabelledImage]
+    ) -> LiveEvaluation:
+        """Evaluate a detector on the audit images of which its boxes are stored."""
+        audit = [image for image in images if image.audit]
+        rows = self.pool.rows([image.key for image in audit])
+        answers = [(image, model.of(image, rows.get(image.key))) for image in audit]
+        boxes = [each for _, each in answers if each is not None]
+        seen = sum(model.trained_on(image) for image in audit)
+        result = self._nothing(names)
+        if boxes and names:
+            judged = [image for image, each in answers if each is not None]
+            targets = self.task_type.evaluator.targets([image.label for image in judged], names)
+            evaluation = self.task_type.evaluator.evaluate(translated(together(boxes)), targets)
+            result = replace(result, evaluation=evaluation, audit_predictions=audit_rule(judged))
+        return replace(result, left_out=seen, unpredicted=len(audit) - len(boxes) - seen)
 
     def _labelled(self, known: set[str], since: str) -> list[LabelledImage]:
         """Return the labelled images whose classes are known, and that were uploaded on this day or later."""
@@ -137,7 +161,9 @@ class EvaluateLive:
 
     def _nothing(self, names: tuple[str, ...]) -> LiveEvaluation:
         """Return the evaluation without any label."""
-        answers, evaluator = np.empty((0, max(LEAST, len(names))), np.float32), self.task_type.evaluator
+        classes, evaluator = max(LEAST, len(names)), self.task_type.evaluator
+        boxes = not self.task_type.activation
+        answers = np.empty((0, 0, CORNERS + classes) if boxes else (0, classes), np.float32)
         evaluation = evaluator.evaluate(answers, evaluator.targets((), names))
         return LiveEvaluation(evaluation, estimators.proportion(0, 0), classes=names)
 

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from octospoon.adapters.dynamodb.items import DETECTIONS, dump_item, pack_boxes, unpack_boxes
+from octospoon.adapters.dynamodb.items import dump_item
 from octospoon.adapters.dynamodb.pool.rows import DynamoRows
 from octospoon.adapters.dynamodb.pool.scores import Order, embedding_attributes, score_attributes
 from octospoon.domain.acquisition import STRATEGIES
 from octospoon.domain.batch.comparable import commonest
 from octospoon.domain.pool.boxes import classes_of, together
 from octospoon.domain.pool.images import Candidate, PoolRow, Prediction, State, Uncertainty
+from octospoon.domain.pool.stored_boxes import DETECTIONS, as_stored, pack
 
 
 def boxes(rng: np.random.Generator, count: int, classes: int, rows: int = 100) -> np.ndarray:
@@ -27,9 +28,7 @@ def boxes(rng: np.random.Generator, count: int, classes: int, rows: int = 100) -
 
 
 def read(predicted: np.ndarray) -> np.ndarray:
-    unpacked = unpack_boxes(dump_item({"boxes": pack_boxes(predicted)}), "boxes")
-    assert unpacked is not None
-    return unpacked
+    return as_stored(predicted)
 
 
 @pytest.mark.parametrize("classes", [1, 3, 80, 1000])
@@ -42,7 +41,7 @@ def test_boxes_come_back_almost_exactly(classes, count):
     assert kept.shape == (count, 4 + classes)
     np.testing.assert_allclose(kept[:, :4], predicted[:count, :4], atol=0.5001 / 65_535)
     np.testing.assert_allclose(kept[:, 4:], predicted[:count, 4:], rtol=2**-11)
-    assert len(pack_boxes(predicted)) == 2 + 12 * count <= 1202
+    assert len(pack(predicted)) == 2 + 12 * count <= 1202
 
 
 def test_a_box_of_several_classes_stays_one_row():

@@ -163,7 +163,7 @@ def test_new_model_is_judged_by_its_own_reference_at_once(world):
 
 
 def test_before_there_are_classes_nothing_is_watched(world):
-    world.head = None
+    world.pointer, world.head = ChampionPointer(0, "s" * 64, "k", BACKBONE), None
     report = world.watch()
     assert (report.version, report.evaluation) == (-1, None)
     assert "no classes" in report.reason

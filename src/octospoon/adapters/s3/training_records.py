@@ -6,20 +6,26 @@ import hashlib
 import io
 import zipfile
 from dataclasses import fields
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from octospoon.domain.errors import BadModel
+from octospoon.domain.evaluation.audit_boxes import AuditBoxes
 from octospoon.domain.evaluation.training_record import TrainingRecord
 from octospoon.domain.model_spec import SOFTMAX, ChampionPointer, record_key, version_key
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from octospoon.adapters.s3.artifacts import S3Artifacts
 
 _ACTIVATION = "activation"
-_NAMES = tuple(field.name for field in fields(TrainingRecord) if field.name != _ACTIVATION)
+_BOXES = ("judged", "boxes", "box_ends")
+"""Numbers of the images, the bytes of all boxes, and where those of each image end."""
+_NAMES = tuple(field.name for field in fields(TrainingRecord) if field.name not in (_ACTIVATION, "boxes"))
 
 
 class S3TrainingRecords:
@@ -75,12 +81,16 @@ class S3TrainingRecords:
 def packed(record: TrainingRecord) -> bytes:
     """Return a record as an uncompressed numpy archive, the same bytes for the same record.
 
-    `numpy.savez` would write the time into the archive. The activation is written unless it is a softmax, so
-    such records are those of earlier releases.
+    `numpy.savez` would write the time into the archive. The activation is written unless it is a softmax, and
+    boxes if there are any. So records of classifiers are those of earlier releases.
     """
     arrays = {name: getattr(record, name) for name in _NAMES}
     if record.activation != SOFTMAX:
         arrays[_ACTIVATION] = np.array(record.activation)
+    if record.boxes is not None:
+        data = np.frombuffer(b"".join(record.boxes.boxes), np.uint8)
+        ends = np.cumsum([len(each) for each in record.boxes.boxes], dtype=np.int64)
+        arrays |= dict(zip(_BOXES, (record.boxes.images, data, ends), strict=True))
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
         for name, content in arrays.items():
@@ -95,6 +105,16 @@ def unpacked(body: bytes) -> TrainingRecord:
     try:
         with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
             activation = str(arrays[_ACTIVATION]) if _ACTIVATION in arrays else SOFTMAX
-            return TrainingRecord(**{name: arrays[name] for name in _NAMES}, activation=activation)
+            boxes = _boxes(*(arrays[name] for name in _BOXES)) if _BOXES[0] in arrays else None
+            return TrainingRecord(
+                **{name: arrays[name] for name in _NAMES}, activation=activation, boxes=boxes
+            )
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise BadModel(f"the training record cannot be read: {error}") from error
+
+
+def _boxes(
+    images: npt.NDArray[np.uint64], data: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]
+) -> AuditBoxes:
+    whole, places = data.tobytes(), [0, *ends.tolist()]
+    return AuditBoxes(images, tuple(whole[start:end] for start, end in pairwise(places)))

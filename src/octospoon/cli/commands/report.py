@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from octospoon.cli.deployment import Deployment
     from octospoon.cli.operations.report import Report
-    from octospoon.domain.evaluation.estimators import Estimate
+    from octospoon.domain.evaluation.estimators import Estimate, Evaluation
     from octospoon.domain.monitoring.observations import ModelDecision
     from octospoon.usecases.live_evaluation import LiveEvaluation
 
@@ -39,12 +39,13 @@ def report(
     """Show how good the model in service is.
 
     Use it to decide whether to trust the model. It shows accuracy and recall with 95 % intervals, measured
-    on the audit share; the newest decisions about models; and drift.
+    on the audit share; the newest decisions about models; and drift. The accuracy of a model with several
+    classes per image is macro F1, that of a detector is AP50.
 
     The model is trained on every label. To measure it, training splits the audit labels into five folds and
     fits five more heads, each without one fold. Each audit label is judged by the head that has not seen it;
     a label that is newer than the model is judged by the model itself. So the accuracy is that of a model
-    with slightly fewer labels, and errs on the careful side.
+    with slightly fewer labels, and errs on the careful side. A detector is trained on no audit label.
     """
     from octospoon.cli.deployment import find_deployment
 
@@ -64,30 +65,47 @@ def show(deployment: Deployment, days: float | None, *, as_json: bool = False) -
     if as_json:
         print_json(evaluation)
         return
-    print_tables(_accuracy(evaluation), _recalls(evaluation), _decisions(evaluation.decisions))
+    title = deployment.task_type.evaluator.metric_title
+    print_tables(_accuracy(evaluation, title), _classes(evaluation), _decisions(evaluation.decisions))
     print_line(f"drift: {describe_drift(evaluation.drift)}")
     if test := evaluation.drift_test:
         print_line(
-            f"p: embeddings {test.components_p:.2g}, probabilities {test.probabilities_p:.2g}, "
+            f"p: embeddings {test.components_p:.2g}, predictions {test.probabilities_p:.2g}, "
             f"predicted classes {test.classes_p:.2g}"
         )
 
 
-def _accuracy(evaluation: Report) -> Table:
+def _accuracy(evaluation: Report, metric: str) -> Table:
     from rich.table import Table
 
     since = f", images uploaded since {evaluation.since}" if evaluation.since else ""
     title = f"version {evaluation.model_version}{since}"
     table = Table("measure", "value", "95 % interval", "labels", title=title, title_justify="left")
     measured = evaluation.measured.evaluation
-    table.add_row("[bold]accuracy[/bold]", *_shares(measured.accuracy))
-    table.add_row("accuracy, audit share alone", *_shares(measured.audit_accuracy))
-    table.add_row("[dim]naive: all labels, trained on or not[/dim]", *_shares(evaluation.measured.naive))
-    table.add_row("confidence above accuracy", *_shares(measured.overconfidence))
+    table.add_row(f"[bold]{metric}[/bold]", *_shares(measured.accuracy))
+    for name, estimate in _beside(measured):
+        table.add_row(name, *_shares(estimate))
+    if evaluation.measured.naive.labels:
+        table.add_row(
+            "[dim]naive: right on all labels, trained on or not[/dim]", *_shares(evaluation.measured.naive)
+        )
+    table.add_row("confidence above the share of right answers", *_shares(measured.overconfidence))
     table.add_row("calibration error", *_shares(measured.calibration_error))
     table.add_row("log loss, nats", *_numbers(measured.log_loss))
     table.caption = "\n".join(_notes(evaluation.measured))
     return table
+
+
+def _beside(measured: Evaluation) -> list[tuple[str, Estimate]]:
+    """Return the names and estimates of further metrics, which depend on the kind of label."""
+    from octospoon.domain.task_types.detection.estimates import DetectionEvaluation
+    from octospoon.domain.task_types.multilabel.estimates import MultilabelEvaluation
+
+    if isinstance(measured, DetectionEvaluation):
+        return [("AP50:95", measured.average_precision)]
+    if isinstance(measured, MultilabelEvaluation):
+        return [("micro F1", measured.micro_f1), ("whole sets that are right", measured.subset_accuracy)]
+    return [("accuracy, audit share alone", measured.audit_accuracy)]
 
 
 def _notes(measured: LiveEvaluation) -> Iterator[str]:
@@ -100,6 +118,11 @@ def _notes(measured: LiveEvaluation) -> Iterator[str]:
         )
     elif labels:
         yield f"the model was trained on none of the {labels} audit labels, and judges them itself"
+    if measured.unpredicted:
+        yield (
+            f"{measured.unpredicted} audit labels are left out, because no boxes of this version are stored for "
+            "their images: an older version scored them, and they were labelled after this one was trained"
+        )
     if measured.left_out:
         yield (
             f"{measured.left_out} audit labels are left out, because the model was trained on them before "
@@ -109,12 +132,21 @@ def _notes(measured: LiveEvaluation) -> Iterator[str]:
         yield f"predictions on audit images: {measured.audit_predictions}"
 
 
-def _recalls(evaluation: Report) -> Table:
+def _classes(evaluation: Report) -> Table:
     from rich.table import Table
 
-    table = Table("class", "recall", "95 % interval", "audit labels")
-    for name, estimate in zip(evaluation.classes, evaluation.measured.evaluation.recall, strict=True):
-        table.add_row(name, *_shares(estimate))
+    from octospoon.domain.task_types.detection.estimates import DetectionEvaluation
+
+    measured = evaluation.measured.evaluation
+    rows = zip(evaluation.classes, measured.recall, strict=True)
+    if not isinstance(measured, DetectionEvaluation):
+        table = Table("class", "recall", "95 % interval", "audit labels")
+        for name, recall in rows:
+            table.add_row(name, *_shares(recall))
+        return table
+    table = Table("class", "AP50", "95 % interval", "recall", "95 % interval", "objects")
+    for (name, recall), precision in zip(rows, measured.class_ap50, strict=True):
+        table.add_row(name, *_shares(precision)[:2], *_shares(recall))
     return table
 
 

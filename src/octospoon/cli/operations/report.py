@@ -35,6 +35,7 @@ class Report:
 
     Attributes:
         model_version: the model.
+        metric: what `measured` calls accuracy: accuracy, macro_f1 or ap50.
         classes: names of the project's classes that it knows, in the order of the recalls.
         since: first UTC day of the uploads that count; empty for all.
         measured: accuracy and other measures, on the audit share.
@@ -44,6 +45,7 @@ class Report:
     """
 
     model_version: int
+    metric: str
     classes: Sequence[str]
     since: str
     measured: LiveEvaluation
@@ -63,7 +65,7 @@ def read(deployment: Deployment, days: float | None) -> Report:
         NotConfigured: no model with classes is in service yet.
     """
     champion = deployment.champions.pointer()
-    if champion is None or not champion[0].head_key:
+    if champion is None or not champion[0].predicts:
         raise NotConfigured(
             "no trained model is in service yet: label a batch, `octospoon status` shows how far"
         )
@@ -76,9 +78,10 @@ def read(deployment: Deployment, days: float | None) -> Report:
         deployment.training_records,
         deployment.task_type,
         deployment.class_history(),
-    )(pointer, head_of(deployment, pointer), since)
+    )(pointer, head_of(deployment, pointer) if pointer.head_key else None, since)
     return Report(
         pointer.version,
+        deployment.task_type.evaluator.metric_name,
         measured.classes,
         since,
         measured,

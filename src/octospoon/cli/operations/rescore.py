@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from octospoon.adapters.dynamodb.items import DETECTIONS
 from octospoon.cli.operations import prices
 from octospoon.domain.errors import BadImage, BadRequest, NotConfigured
+from octospoon.domain.pool.stored_boxes import DETECTIONS
 from octospoon.runtime.wiring.triggers import queue_sender
 from octospoon.usecases.rescore_segment import EVERY
 from octospoon.usecases.scoring.predict_image import predict_image

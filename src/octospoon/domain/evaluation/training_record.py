@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from octospoon.domain.evaluation.audit_boxes import AuditBoxes
+
 FOLDS = 5
 EVERY_HEAD = -1
 """The fold of an image that every head was trained on."""
@@ -42,6 +44,7 @@ class TrainingRecord:
         backbone: uint64 [B], numbers of the images that the backbone itself was fine-tuned on, in this
             version or an earlier one; no head on this backbone can judge them.
         activation: what turns logits into probabilities, one of `octospoon.domain.model_spec.ACTIVATIONS`.
+        boxes: what a detector predicts for audit images; None for a model with heads.
     """
 
     images: npt.NDArray[np.uint64]
@@ -51,6 +54,7 @@ class TrainingRecord:
     bias: npt.NDArray[np.float32]
     backbone: npt.NDArray[np.uint64]
     activation: str = SOFTMAX
+    boxes: AuditBoxes | None = None
 
     @classmethod
     def of(

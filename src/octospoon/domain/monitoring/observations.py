@@ -5,6 +5,7 @@ They are separate from the other data classes so that scoring does not load the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from octospoon.domain.evaluation.estimators import Estimate  # noqa: TC001 - msgspec resolves it
@@ -68,6 +69,21 @@ class Observation:
     finding: DriftResult | None = None
     drifted: tuple[DriftExample, ...] = ()
     history: tuple[ObservedDay, ...] = ()
+
+
+def known(share: Estimate) -> Estimate | None:
+    """Return an estimate in the form of an observation: finite, because JSON has no other numbers.
+
+    Args:
+        share: the estimate of a metric in [0, 1]. Ends that few labels leave open become 0 and 1.
+
+    Returns:
+        None without a label, or if the labels do not show the metric: without objects there is no AP50.
+    """
+    if not share.labels or not math.isfinite(share.value):
+        return None
+    low, high = (share.low if share.low >= 0 else 0.0), (share.high if share.high <= 1 else 1.0)
+    return replace(share, low=low, high=high)
 
 
 def remembered(history: tuple[ObservedDay, ...], newest: ObservedDay) -> tuple[ObservedDay, ...]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from octospoon.usecases.population import Embed
     from octospoon.usecases.unseen import Unseen
 
-_LEAST = 50
+LEAST = 50
 """Smallest number of images for a drift reference."""
 READ_AGAIN = 500
 """Number of pool images that a new backbone reads, which takes seconds. PPI++ allows for a small number."""
@@ -39,7 +39,7 @@ _READERS = 8
 
 
 def embedded(images: ImageStore, scorer: Scorer) -> Embed:
-    """Return a function that reads images and replaces the embeddings of their rows.
+    """Return a function that reads images and replaces the embeddings and predictions of their rows.
 
     It omits images that are deleted, unreadable or changed.
 
@@ -61,8 +61,8 @@ def embedded(images: ImageStore, scorer: Scorer) -> Embed:
             for row, image in zip(rows, threads.map(framed, rows), strict=True):
                 if image is not None:
                     prediction = scorer.predict(image.pixels[np.newaxis], [image.region])[0]
-                    embedding = as_stored(prediction.embedding)
-                    embedded_rows.append(replace(row, backbone=prediction.backbone, embedding=embedding))
+                    made = replace(row, backbone=prediction.backbone, probabilities=prediction.probabilities)
+                    embedded_rows.append(replace(made, embedding=as_stored(prediction.embedding)))
         return embedded_rows
 
     return embed
@@ -103,6 +103,22 @@ class Uploads:
         """Number of unlabelled images in the sample."""
         return len(self._population.rows)
 
+    @property
+    def rows(self) -> tuple[PoolRow, ...]:
+        """The unlabelled images of the sample, with embeddings of the backbone."""
+        return self._population.rows
+
+    @property
+    def share(self) -> float:
+        """The share of all unlabelled images that is in the sample, in [0, 1]."""
+        return self._population.share
+
+    @property
+    def few_taken(self) -> bool:
+        """Whether the unlabelled images and the audit share resemble all uploads; see `Population`."""
+        labelled = len(self.train) + len(self.audit)
+        return self._population.resembles_all(labelled, len(self.train))
+
     def _embeddings(self) -> npt.NDArray[np.float32]:
         rows = self._population.rows
         return np.stack([row.embedding for row in rows]) if rows else self.train.embeddings[:0]
@@ -113,8 +129,7 @@ class Uploads:
         None if the strategy has taken so many images that the rest no longer resembles all uploads, or if
         there is no audit image.
         """
-        labelled = len(self.train) + len(self.audit)
-        if not len(self.audit) or not self._population.resembles_all(labelled, len(self.train)):
+        if not len(self.audit) or not self.few_taken:
             return None
         return model.confidence(self.audit.images, self._embeddings(), evaluator.confidence)
 
@@ -132,10 +147,10 @@ class Uploads:
             held_out: float [N, C], out-of-fold probabilities of the N images of `train`; NaN if missing.
             evaluator: of the task type.
         """
-        trained = [i for i in self._thinned(self.train) if np.isfinite(held_out[i]).all()]
-        audited = self._thinned(self.audit)
+        trained = [i for i in thinned(self.train, self.share) if np.isfinite(held_out[i]).all()]
+        audited = thinned(self.audit, self.share)
         images, pool = [self.audit.images[i] for i in audited], self._embeddings()
-        if len(pool) + len(audited) < _LEAST:
+        if len(pool) + len(audited) < LEAST:
             return None
         audit = self.audit.embeddings[audited]
         answers = [model.served(pool), model.answers(images, audit), held_out[trained]]
@@ -144,7 +159,7 @@ class Uploads:
             evaluator.statistics(np.concatenate(answers)),
         )
 
-    def _thinned(self, part: Dataset) -> list[int]:
-        """Return positions of the images of a part, sampled by hash at the rate of the pool's sample."""
-        share = self._population.share
-        return [i for i, image in enumerate(part.images) if unit_hash("reference", image.key) < share]
+
+def thinned(part: Dataset, share: float) -> list[int]:
+    """Return the positions of a share of the images of a part, sampled by hash."""
+    return [i for i, image in enumerate(part.images) if unit_hash("reference", image.key) < share]

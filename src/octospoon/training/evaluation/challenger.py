@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from octospoon.domain.evaluation import gate
+from octospoon.domain.evaluation.audit_boxes import AuditBoxes
 from octospoon.domain.labelling.classes import LEAST
 from octospoon.training.data.dataset import Dataset, gather
-from octospoon.training.data.pool_sample import Uploads, embedded
+from octospoon.training.data.pool_sample import READ_AGAIN, Uploads, embedded
+from octospoon.training.evaluation import detector_reference
 from octospoon.training.evaluation.detector import JudgeDetector
+from octospoon.training.evaluation.detector_reference import Answers
 from octospoon.training.evaluation.gate import judge
 from octospoon.training.model import model_file
 from octospoon.training.model.measure import parity_gap, seconds_per_image
@@ -96,11 +99,11 @@ class EvaluateChallenger:
         return self._of_new_backbone(trained, dataset, challenger, head)
 
     def _of_detector(self, trained: TrainedModel, dataset: Dataset, challenger: Scorer) -> Evaluated:
-        """Evaluate a model that predicts boxes, so that the audit images are read."""
-        new_backbone = challenger.spec.backbone != self.champion.scorer.spec.backbone
+        """Evaluate a model that predicts boxes, so that images are read; store its drift reference."""
+        ports, new_backbone = self.ports, challenger.spec.backbone != self.champion.scorer.spec.backbone
         if new_backbone:
             trained, dataset = self._embedded_again(trained, dataset, challenger)
-        ports, audit = self.ports, dataset.part(audit=True)
+        audit = dataset.part(audit=True)
         ask = JudgeDetector(ports.images, ports.task_type, ports.class_history(), ports.rules)
         judged, read = ask(challenger, len(trained.model), self.champion, audit)
         lost = {image.key for image in audit.images} - {image.key for image in read.images}
@@ -109,7 +112,27 @@ class EvaluateChallenger:
         dropped = Counter(dataset.dropped) + Counter({_LOST: len(lost)})
         rest = replace(rest, dropped=dict(dropped), unknown=dataset.unknown)
         judged = self._with_advice(judged) if new_backbone else judged
-        return Evaluated(judged, rest, replace(trained, held_out=trained.held_out[kept]), {})
+        held_out = trained.held_out[[not image.audit for image in dataset.images]]
+        read_again = self._store_reference(
+            trained, challenger, rest.part(audit=False), read, Answers(judged.probabilities, held_out)
+        )
+        record = replace(trained.record, boxes=AuditBoxes.of(read.numbers(), list(judged.probabilities)))
+        trained = replace(trained, held_out=trained.held_out[kept], record=record)
+        return Evaluated(judged, rest, trained, {"uploads_read_again": float(read_again)})
+
+    def _store_reference(
+        self, trained: TrainedModel, challenger: Scorer, train: Dataset, audit: Dataset, answers: Answers
+    ) -> int:
+        """Store the drift reference of a detector; return how many unlabelled images are read for it."""
+        ports, backbone = self.ports, challenger.spec.backbone
+        kept = backbone == self.champion.scorer.spec.backbone
+        # of a new backbone, the reference reads what it takes of the sample
+        uploads = Uploads(ports.pool, backbone, self.job_id, train, audit, None if kept else list)
+        read, evaluator = embedded(ports.images, challenger), ports.task_type.evaluator
+        known = detector_reference.reference(uploads, answers, evaluator, read, kept_backbone=kept)
+        if known is not None:
+            ports.references.put(model_file.sha256(trained.model), known)
+        return min(READ_AGAIN, uploads.drawn)
 
     def _of_new_backbone(
         self, trained: TrainedModel, dataset: Dataset, challenger: Scorer, head: HeadScorer

@@ -13,9 +13,9 @@ from octospoon.adapters.dynamodb.items import (
     names_of,
     text,
     unpack,
-    unpack_boxes,
 )
 from octospoon.adapters.dynamodb.requests import batch_get, if_met, update_expression
+from octospoon.domain.pool import stored_boxes
 from octospoon.domain.pool.images import PoolRow, State
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def _row(item: Item) -> PoolRow:
         model_version=integer(item, "model_version"),
         backbone=text(item, "backbone"),
         embedding=embedding,
-        probabilities=unpack_boxes(item, "boxes") if "boxes" in item else unpack(item, "probabilities"),
+        probabilities=(
+            stored_boxes.unpack(item["boxes"]["B"]) if "boxes" in item else unpack(item, "probabilities")
+        ),
         generation=integer(item, "generation"),
     )

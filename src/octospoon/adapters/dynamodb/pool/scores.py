@@ -6,8 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from octospoon.adapters.dynamodb.items import Value, pack, pack_boxes
+from octospoon.adapters.dynamodb.items import Value, pack
 from octospoon.adapters.dynamodb.pool import score_history
+from octospoon.domain.pool import stored_boxes
 from octospoon.domain.pool.boxes import classes_of, precedence, together
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import sampling_key, shard
@@ -102,7 +103,7 @@ def _attributes(
 def _predicted(probabilities: npt.NDArray[np.float32] | None) -> dict[str, Value | None]:
     if probabilities is None or probabilities.ndim == 1:
         return {"probabilities": pack(probabilities)}
-    return {"boxes": pack_boxes(probabilities)}
+    return {"boxes": stored_boxes.pack(probabilities)}
 
 
 def _uncertainties(predictions: Sequence[Prediction], order: Order) -> list[Uncertainty | None]:

@@ -1,0 +1,94 @@
+"""Make the drift reference of a detector, which has to read images to know what it predicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from octospoon.domain.monitoring import drift
+from octospoon.domain.pool.boxes import together
+from octospoon.domain.pool.keys import unit_hash
+from octospoon.domain.pool.stored_boxes import as_stored
+from octospoon.training.data.pool_sample import LEAST, READ_AGAIN, thinned
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from octospoon.domain.monitoring.drift import Reference
+    from octospoon.domain.pool.images import PoolRow
+    from octospoon.domain.task_types.evaluator import Evaluator
+    from octospoon.training.data.pool_sample import Uploads
+    from octospoon.usecases.population import Embed
+
+    Boxes = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a detector predicts for labelled images that it was not trained on.
+
+    Attributes:
+        audit: float [A, K, 4 + C], for the audit share.
+        held_out: float [T, K, 4 + C], for the T other labelled images; NaN for those that it was trained on.
+    """
+
+    audit: Boxes
+    held_out: Boxes
+
+
+def reference(
+    uploads: Uploads, answers: Answers, evaluator: Evaluator, read: Embed, *, kept_backbone: bool
+) -> Reference | None:
+    """Return the drift reference for later uploads; None if too few images stand for all of them.
+
+    The predictions are those for images that the detector was not trained on: unlabelled ones, the audit
+    share, and the labelled images that training held out. Of each kind there is the same share of all. So the
+    images that a strategy chose, which are difficult, are as frequent as among the uploads. Each held-out
+    image stands for several that were trained on.
+
+    If the detector kept the backbone, the embeddings are those of the whole sample, because they do not
+    depend on what it learned.
+
+    Args:
+        uploads: the sample, and the labelled images with embeddings of the detector's backbone. Those of the
+            sample are of it only if it was kept.
+        answers: its predictions for the labelled images.
+        evaluator: of the task type.
+        read: reads unlabelled images and returns their rows with the detector's embeddings and predictions.
+        kept_backbone: whether the detector has the backbone of the model in service.
+    """
+    if not uploads.rows:
+        return None
+    held_out = np.flatnonzero(np.isfinite(answers.held_out).all(axis=(1, 2)))
+    known = len(held_out) / len(uploads.train) if len(uploads.train) else 1.0
+    if not len(held_out) and uploads.few_taken:
+        known = 1.0  # what was trained on is so little that it may be missing
+    count = min(READ_AGAIN, int(len(uploads.rows) * min(1.0, known / uploads.share)))
+    rate = uploads.share * count / len(uploads.rows)
+    rows = sorted(uploads.rows, key=lambda row: unit_hash("reference", row.key))[:count]
+    predicted = list(read(rows))
+    audited = thinned(uploads.audit, rate)
+    trained = sorted(set(thinned(uploads.train, rate / max(known, 1e-9))) & set(held_out.tolist()))
+    if len(predicted) + len(audited) < LEAST:
+        return None
+    boxes = [*_of_rows(predicted), *answers.audit[audited], *answers.held_out[trained]]
+    if not kept_backbone:
+        parts = [_embeddings(predicted), uploads.audit.embeddings[audited], uploads.train.embeddings[trained]]
+    else:
+        share = uploads.share
+        parts = [_embeddings(uploads.rows), uploads.audit.embeddings[thinned(uploads.audit, share)]]
+        parts.append(uploads.train.embeddings[thinned(uploads.train, share)])
+    kept = together([as_stored(each.astype(np.float32)) for each in boxes])
+    return drift.reference(np.concatenate(parts), evaluator.statistics(kept))
+
+
+def _of_rows(rows: Sequence[PoolRow]) -> list[Boxes]:
+    return [row.probabilities for row in rows if row.probabilities is not None]
+
+
+def _embeddings(rows: Sequence[PoolRow]) -> npt.NDArray[np.float32]:
+    return np.stack([row.embedding for row in rows]).astype(np.float32)
