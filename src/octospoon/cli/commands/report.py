@@ -85,10 +85,9 @@ def _accuracy(evaluation: Report, metric: str) -> Table:
     table.add_row(f"[bold]{metric}[/bold]", *_shares(measured.accuracy))
     for name, estimate in _beside(measured):
         table.add_row(name, *_shares(estimate))
-    if evaluation.measured.naive.labels:
-        table.add_row(
-            "[dim]naive: right on all labels, trained on or not[/dim]", *_shares(evaluation.measured.naive)
-        )
+    naive = evaluation.measured.naive
+    if naive.labels:
+        table.add_row("[dim]naive: right on all labels, trained on or not[/dim]", *_shares(naive))
     table.add_row("confidence above the share of right answers", *_shares(measured.overconfidence))
     table.add_row("calibration error", *_shares(measured.calibration_error))
     table.add_row("log loss, nats", *_numbers(measured.log_loss))
@@ -120,8 +119,8 @@ def _notes(measured: LiveEvaluation) -> Iterator[str]:
         yield f"the model was trained on none of the {labels} audit labels, and judges them itself"
     if measured.unpredicted:
         yield (
-            f"{measured.unpredicted} audit labels are left out, because no boxes of this version are stored for "
-            "their images: an older version scored them, and they were labelled after this one was trained"
+            f"{measured.unpredicted} audit labels are left out: an older version scored their images, and "
+            "they were labelled after this one was trained"
         )
     if measured.left_out:
         yield (

@@ -3,7 +3,7 @@
 (function (o) {
   const LEAST_P = 1e-6; // smaller p-values are drawn at this value
   const STATUS = { idle: "has ended", launching: "is being started", running: "runs", failed: "failed" };
-  const TESTS = [["components_p", "embeddings", "circle"], ["probabilities_p", "probabilities", "square"], ["classes_p", "predicted classes", "triangle"]];
+  const TESTS = [["components_p", "embeddings", "circle"], ["probabilities_p", "predictions", "square"], ["classes_p", "predicted classes", "triangle"]];
 
   o.views.watch = {
     title: "Watch",
