@@ -30,7 +30,7 @@ ENVIRONMENTS := .venv/.installed $(addprefix $(ENVS)/,label-studio/.installed ml
 	lambda/.installed)
 TEMPLATES := $(addprefix $(STATE)/,$(addsuffix -template/made-with,label-studio mlflow))
 
-.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks multilabel detection upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-detection-value bench-evaluation bench-heads bench-label-value bench-macro-f1 bench-several-classes bench-load \
+.PHONY: help demo up down docs invoke samlocal test unit soak faults two-stacks multilabel detection upgrade guided requests second-dynamodb services persistence check check-regions bench bench-ap-intervals bench-backfill bench-cold bench-crossfit bench-detection-value bench-drift-boxes bench-evaluation bench-heads bench-label-value bench-macro-f1 bench-several-classes bench-load \
 	bench-rescore bench-score bench-select bench-ui screenshots peers image-sets oracle finetune import-detectors trainer-command test-browser dist wheel build requirements container contained \
 	dockercomposeup dockercomposedown functions-in-image compose-test clean environments prepared .ready seed
 .DEFAULT_GOAL := help
@@ -159,6 +159,9 @@ bench-ap-intervals: .venv/.installed ## check how often the intervals of average
 
 bench-detection-value: $(ENVS)/finetune/.installed ## measure what a label is worth for boxes, on digit mosaics and BCCD; ARGS="--seeds 5" JSON=file PLOT=file
 	@$(ENVS)/finetune/bin/python -m bench.detection_value $(ARGS) $(if $(JSON),--json $(JSON)) $(if $(PLOT),--plot $(PLOT))
+
+bench-drift-boxes: $(ENVS)/finetune/.installed ## measure false alarms of drift with boxes, and how soon a change is noticed; JSON=file
+	@$(ENVS)/finetune/bin/python -m bench.drift_boxes $(if $(JSON),--json $(JSON))
 
 bench-evaluation: .venv/.installed ## compare naive and live accuracy estimates with the truth on real images; JSON=file
 	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))

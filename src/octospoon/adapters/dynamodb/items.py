@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from octospoon.domain.pool import stored_boxes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -62,6 +64,11 @@ def pack(array: npt.NDArray[np.float32] | None) -> bytes | None:
 def unpack(item: Item, name: str) -> npt.NDArray[np.float32] | None:
     """Read a float16 vector attribute as float32, or None if it is missing."""
     return np.frombuffer(item[name]["B"], "<f2").astype(np.float32) if name in item else None
+
+
+def unpack_prediction(item: Item) -> npt.NDArray[np.float32] | None:
+    """Read the prediction of a row: boxes float32 [K, 4 + C], probabilities [C], or None without either."""
+    return stored_boxes.unpack(item["boxes"]["B"]) if "boxes" in item else unpack(item, "probabilities")
 
 
 def names_of(expression: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from octospoon.domain.evaluation import gate
 from octospoon.domain.evaluation.audit_boxes import AuditBoxes
 from octospoon.domain.labelling.classes import LEAST
 from octospoon.training.data.dataset import Dataset, gather
-from octospoon.training.data.pool_sample import READ_AGAIN, Uploads, embedded
+from octospoon.training.data.pool_sample import Uploads, embedded
 from octospoon.training.evaluation import detector_reference
 from octospoon.training.evaluation.detector import JudgeDetector
 from octospoon.training.evaluation.detector_reference import Answers
@@ -27,8 +27,10 @@ from octospoon.training.model.optimize import cold_start
 from octospoon.usecases.unseen import Unseen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from octospoon.domain.pool.images import PoolRow
     from octospoon.domain.training.jobs import TrainedModel
     from octospoon.ports.models import HeadScorer, Scorer
     from octospoon.training.context import TrainingPorts
@@ -113,26 +115,24 @@ class EvaluateChallenger:
         rest = replace(rest, dropped=dict(dropped), unknown=dataset.unknown)
         judged = self._with_advice(judged) if new_backbone else judged
         held_out = trained.held_out[[not image.audit for image in dataset.images]]
-        read_again = self._store_reference(
-            trained, challenger, rest.part(audit=False), read, Answers(judged.probabilities, held_out)
-        )
+        answers = Answers(judged.probabilities, held_out)
+        self._store_reference(trained, challenger, rest.part(audit=False), read, answers)
         record = replace(trained.record, boxes=AuditBoxes.of(read.numbers(), list(judged.probabilities)))
         trained = replace(trained, held_out=trained.held_out[kept], record=record)
-        return Evaluated(judged, rest, trained, {"uploads_read_again": float(read_again)})
+        return Evaluated(judged, rest, trained, {})
 
     def _store_reference(
         self, trained: TrainedModel, challenger: Scorer, train: Dataset, audit: Dataset, answers: Answers
-    ) -> int:
-        """Store the drift reference of a detector; return how many unlabelled images are read for it."""
+    ) -> None:
+        """Store the drift reference of a detector, for which unlabelled images are read."""
         ports, backbone = self.ports, challenger.spec.backbone
         kept = backbone == self.champion.scorer.spec.backbone
         # of a new backbone, the reference reads what it takes of the sample
-        uploads = Uploads(ports.pool, backbone, self.job_id, train, audit, None if kept else list)
+        uploads = Uploads(ports.pool, backbone, self.job_id, train, audit, None if kept else _as_they_are)
         read, evaluator = embedded(ports.images, challenger), ports.task_type.evaluator
         known = detector_reference.reference(uploads, answers, evaluator, read, kept_backbone=kept)
         if known is not None:
             ports.references.put(model_file.sha256(trained.model), known)
-        return min(READ_AGAIN, uploads.drawn)
 
     def _of_new_backbone(
         self, trained: TrainedModel, dataset: Dataset, challenger: Scorer, head: HeadScorer
@@ -250,3 +250,8 @@ class EvaluateChallenger:
         path = self.scratch / f"{name}.onnx"
         path.write_bytes(content)
         return path
+
+
+def _as_they_are(rows: Sequence[PoolRow]) -> Sequence[PoolRow]:
+    """Implements `octospoon.usecases.population.Embed` for rows that are read later."""
+    return rows

@@ -19,8 +19,7 @@ from octospoon.adapters.dynamodb.items import (
     names_of,
     number,
     text,
-    unpack,
-    unpack_boxes,
+    unpack_prediction,
 )
 from octospoon.adapters.dynamodb.labelled import ATTRIBUTES, labelled_image
 from octospoon.domain.pool.images import RETIRED, ImageRef, PoolImage, State, StoredPrediction
@@ -109,7 +108,7 @@ class DynamoPoolReport:
                 number(item, "confidence"),
                 number(item, "scored_at"),
                 text(item, "label") if "label" in item else None,
-                unpack_boxes(item, "boxes") if "boxes" in item else unpack(item, "probabilities"),
+                unpack_prediction(item),
             )
 
     def images(self) -> Iterator[PoolImage]:

@@ -13,9 +13,9 @@ from octospoon.adapters.dynamodb.items import (
     names_of,
     text,
     unpack,
+    unpack_prediction,
 )
 from octospoon.adapters.dynamodb.requests import batch_get, if_met, update_expression
-from octospoon.domain.pool import stored_boxes
 from octospoon.domain.pool.images import PoolRow, State
 
 if TYPE_CHECKING:
@@ -111,8 +111,6 @@ def _row(item: Item) -> PoolRow:
         model_version=integer(item, "model_version"),
         backbone=text(item, "backbone"),
         embedding=embedding,
-        probabilities=(
-            stored_boxes.unpack(item["boxes"]["B"]) if "boxes" in item else unpack(item, "probabilities")
-        ),
+        probabilities=unpack_prediction(item),
         generation=integer(item, "generation"),
     )
