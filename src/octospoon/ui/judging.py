@@ -57,9 +57,10 @@ def judged(backend: Backend) -> dict[str, Any]:
         "task_type": task_type.name,
         "metric": task_type.evaluator.metric_name,
     }
-    if pointer is None or not pointer[0].head_key:
+    if pointer is None or not pointer[0].predicts:
         return document
     champion = pointer[0]
+    head = backend.head(champion) if champion.head_key else None
     history = backend.history()  # read once: each reading is a request
     records, read = storage.training_records, backend.history
     evaluate = EvaluateLive(storage.pool, storage.labels, records, task_type, read)
@@ -68,7 +69,7 @@ def judged(backend: Backend) -> dict[str, Any]:
     return {
         **document,
         "version": champion.version,
-        "measured": msgspec.to_builtins(evaluate(champion, backend.head(champion))),
+        "measured": msgspec.to_builtins(evaluate(champion, head)),
         "sampled": len(images) == MOST,
         "images": [_image(image, task_type, history) for image in images],
         "versions": [_version(each, task_type, history) for each in versions],
@@ -78,17 +79,26 @@ def judged(backend: Backend) -> dict[str, Any]:
 
 
 def _comparable(backend: Backend, champion: ChampionPointer) -> list[ChampionPointer]:
-    """Return the newest other versions with a head over the champion's backbone, newest first."""
+    """Return the newest other versions that can be compared, newest first.
+
+    These have a head over the champion's backbone, or are detectors as the champion is.
+    """
     champions = backend.storage.champions
     newest = champions.newest()
     found: list[ChampionPointer] = []
     for version in range(newest, max(-1, newest - _LOOKED_AT), -1):
         pointer = champions.version(version) if version != champion.version else None
-        if pointer is not None and pointer.head_key and pointer.backbone == champion.backbone:
+        if pointer is not None and _alike(pointer, champion):
             found.append(pointer)
         if len(found) == VERSIONS - 1:
             break
     return found
+
+
+def _alike(pointer: ChampionPointer, champion: ChampionPointer) -> bool:
+    if champion.head_key:
+        return bool(pointer.head_key) and pointer.backbone == champion.backbone
+    return pointer.predicts and not pointer.head_key
 
 
 def _image(image: LabelledImage, task_type: TaskType, history: ClassHistory) -> dict[str, Any]:

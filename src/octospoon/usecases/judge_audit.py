@@ -12,22 +12,27 @@ import numpy as np
 
 from octospoon.domain.labelling.classes import LEAST
 from octospoon.domain.labelling.tasks import LabelledImage
+from octospoon.domain.pool.boxes import CORNERS, together
+from octospoon.domain.pool.images import PoolRow
 from octospoon.domain.pool.keys import image_id
 from octospoon.usecases.live_evaluation import embedded
+from octospoon.usecases.stored_boxes import StoredBoxes
 from octospoon.usecases.unseen import Unseen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
     from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.domain.task_types.task_type import TaskType
+    from octospoon.domain.task_types.task_type import TaskType, Translation
     from octospoon.ports.labelling import Labels
     from octospoon.ports.models import TrainingRecords
     from octospoon.ports.pool import PoolRows
     from octospoon.usecases.rescore import Head
+
+    Answers = tuple[npt.NDArray[np.bool_], npt.NDArray[np.floating]]
 
 
 MOST = 10_000
@@ -77,46 +82,82 @@ class JudgeAudit:
     def __call__(
         self, pointers: Sequence[ChampionPointer]
     ) -> tuple[list[LabelledImage], list[JudgedVersion]]:
-        """Return the N audit images with a stored embedding, and the answers of each version on them.
+        """Return the N audit images and the answers of each version on them.
+
+        Heads judge those with a stored embedding. Detectors judge those of which their boxes are stored.
 
         Of more than `MOST` audit images, a uniform sample is judged, which is the same each time.
 
         Args:
-            pointers: of the versions, all with the backbone of the first.
+            pointers: of the versions: heads with the backbone of the first, or detectors.
 
         Raises:
             BadModel: a head, or the record of a version's training, is missing or damaged.
         """
         audit = _sampled([image for image in self.labels.labelled() if image.audit])
-        images, parts = list[LabelledImage](), []
+        images = list[LabelledImage]()
+        rows = dict[str, PoolRow]()
         for start in range(0, len(audit), _AT_ONCE):
             some = audit[start : start + _AT_ONCE]
-            rows = self.pool.rows([image.key for image in some])
-            usable = [image for image in some if embedded(image, rows.get(image.key), pointers[0])]
-            images += usable
-            parts += [np.array([rows[image.key].embedding for image in usable], np.float32)] if usable else []
-        embeddings = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
-        return images, [self._judged(pointer, images, embeddings) for pointer in pointers]
+            read = self.pool.rows([image.key for image in some])
+            if pointers[0].head_key:
+                some = [image for image in some if embedded(image, read.get(image.key), pointers[0])]
+            images += some
+            rows |= {image.key: read[image.key] for image in some if image.key in read}
+        return images, [self._judged(pointer, images, rows) for pointer in pointers]
 
     def _judged(
-        self, pointer: ChampionPointer, images: Sequence[LabelledImage], embeddings: npt.NDArray[np.float32]
+        self, pointer: ChampionPointer, images: Sequence[LabelledImage], rows: Mapping[str, PoolRow]
     ) -> JudgedVersion:
         translated = self.task_type.translation(self.history(), pointer.classes)
         names = translated.names if len(translated.names) >= LEAST else ()
-        model = Unseen(self.head(pointer), self.records.get(pointer), translated)
         known, classes = set(names), self.task_type.labels.classes
         named = np.array([set(classes(image.label)) <= known for image in images], bool)
-        judged = named & model.known(images)
-        at = np.flatnonzero(judged)
+        answered, answers = (self._of_head if pointer.head_key else self._of_detector)(
+            pointer, translated, images, rows
+        )
+        judged = named & answered & bool(names)
         predicted, confidence, right = [""] * len(images), np.full(len(images), np.nan), np.zeros_like(judged)
-        if len(at):
-            shown, evaluator = [images[i] for i in at.tolist()], self.task_type.evaluator
-            answers = model.answers(shown, embeddings[at])
+        if judged.any():
+            at, evaluator = np.flatnonzero(judged), self.task_type.evaluator
+            shown, answers = [images[i] for i in at.tolist()], answers[judged[answered]]
             right[at] = evaluator.right(answers, evaluator.targets([image.label for image in shown], names))
             confidence[at] = evaluator.confidence(answers)
             for i, guess in zip(at.tolist(), self.task_type.predicted(answers, names), strict=True):
                 predicted[i] = guess.label
         return JudgedVersion(pointer.version, judged, tuple(predicted), confidence, right)
+
+    def _of_head(
+        self,
+        pointer: ChampionPointer,
+        translated: Translation,
+        images: Sequence[LabelledImage],
+        rows: Mapping[str, PoolRow],
+    ) -> Answers:
+        """Return which images a head has not seen, bool [N], and its answers for these."""
+        model = Unseen(self.head(pointer), self.records.get(pointer), translated)
+        known = model.known(images)
+        chosen = [image for image, judged in zip(images, known.tolist(), strict=True) if judged]
+        if not chosen:
+            return known, np.empty((0, len(translated.names)), np.float32)
+        embeddings = np.array([rows[image.key].embedding for image in chosen], np.float32)
+        return known, model.answers(chosen, embeddings)
+
+    def _of_detector(
+        self,
+        pointer: ChampionPointer,
+        translated: Translation,
+        images: Sequence[LabelledImage],
+        rows: Mapping[str, PoolRow],
+    ) -> Answers:
+        """Return of which images a detector's boxes are stored, bool [N], and these boxes."""
+        model = StoredBoxes(pointer, self.records.get(pointer))
+        stored = [model.of(image, rows.get(image.key)) for image in images]
+        boxes = [each for each in stored if each is not None]
+        known = np.array([each is not None for each in stored], bool)
+        if not boxes:
+            return known, np.empty((0, 0, CORNERS + len(translated.names)), np.float32)
+        return known, translated(together(boxes))
 
 
 def _sampled(audit: list[LabelledImage]) -> list[LabelledImage]:

@@ -20,6 +20,7 @@ from octospoon.domain.monitoring.drift import Level
 from octospoon.domain.pool.images import ImageRef, Prediction, State
 from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.label import Box, Boxes
+from octospoon.usecases.judge_audit import JudgeAudit
 from octospoon.usecases.live_evaluation import EvaluateLive
 from octospoon.usecases.watch import WINDOW, Watch
 
@@ -225,3 +226,24 @@ def test_images_without_objects_show_no_metric(world) -> None:
     report = world.watch()
     assert np.isnan(report.evaluation.accuracy.value)
     assert world.observations.read().accuracy is None
+
+
+def test_versions_are_judged_image_by_image_by_their_boxes(world) -> None:
+    old, new = world.upload(20), world.upload(20)
+    world.label(old, right=1.0)
+    world.label(new, right=0.5)
+    older = replace(recorded(world, old, []), version=2, sha256="r" * 64)
+    judge = JudgeAudit(
+        world.pool, world.labels, world.training_records, lambda _: None, DETECTION, lambda: world.now
+    )
+
+    images, (current, before) = judge([POINTER, older])
+
+    assert [image.key for image in images] == [*old, *new]
+    assert current.judged.all(), "the rows have boxes of this version"
+    assert current.right.tolist() == [True] * 30 + [False] * 10
+    assert before.judged.tolist() == [True] * 20 + [False] * 20, "its record has boxes of the old images"
+    assert before.right[:20].all()
+    read = Boxes().read
+    for one, other in zip(before.predicted[:20], current.predicted[:20], strict=True):
+        assert [box.name for box in read(one)] == [box.name for box in read(other)]
