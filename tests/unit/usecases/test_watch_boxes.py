@@ -22,6 +22,7 @@ from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.label import Box, Boxes
 from octospoon.usecases.judge_audit import JudgeAudit
 from octospoon.usecases.live_evaluation import EvaluateLive
+from octospoon.usecases.rescore import Head
 from octospoon.usecases.watch import WINDOW, Watch
 
 DAY = 24 * 3600.0
@@ -228,13 +229,17 @@ def test_images_without_objects_show_no_metric(world) -> None:
     assert world.observations.read().accuracy is None
 
 
+def no_head(pointer: ChampionPointer) -> Head:
+    raise AssertionError(f"version {pointer.version} has no head")
+
+
 def test_versions_are_judged_image_by_image_by_their_boxes(world) -> None:
     old, new = world.upload(20), world.upload(20)
     world.label(old, right=1.0)
     world.label(new, right=0.5)
     older = replace(recorded(world, old, []), version=2, sha256="r" * 64)
     judge = JudgeAudit(
-        world.pool, world.labels, world.training_records, lambda _: None, DETECTION, lambda: world.now
+        world.pool, world.labels, world.training_records, no_head, DETECTION, lambda: world.now
     )
 
     images, (current, before) = judge([POINTER, older])
