@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.floating]
 
 BACKBONE = "efficientnet-lite0"
-TRAINED, PREDICTED, DARKENED = 160, 2400, 800
-OPTIONS = DetectorOptions(flip=False, epochs=12, least_steps=300, batch_size=4, views=3)
-REFERENCE, READ, WINDOW = 900, 500, 500
+TRAINED, PREDICTED, DARKENED = 160, 2000, 600
+OPTIONS = DetectorOptions(flip=False, epochs=8, least_steps=200, batch_size=4, views=2, minutes=6)
+REFERENCE, READ, WINDOW = 800, 500, 500
 """Images whose embeddings are the reference, those of them that the detector read, and uploads of a day."""
 UNCHANGED, CHANGED, DAYS = 500, 100, 5
 """Trials without and with a change, and days of a trial with one."""
@@ -205,6 +205,7 @@ def _detector() -> bytes:
     targets = [np.column_stack([each.boxes, each.classes]) for each in made]
     model = pull(BACKBONE, lambda line: print(line, file=sys.stderr), lambda *_: None).model
     backbone = resized(extract_backbone(model), mosaics.HEIGHT, mosaics.WIDTH)
+    torch.set_num_threads(1)  # two threads of a busy machine wait for each other
     with TemporaryDirectory() as folder:
         computed = features.compute(backbone, pixels, targets, OPTIONS, Path(folder))
         order = np.random.default_rng(0).permutation(TRAINED)

@@ -103,13 +103,9 @@ class EvaluateLive:
         judged = [usable[i] for i in kept.tolist()]
         served = evaluator.right(translated(head.run(embeddings)), labels)
         uploads = None if since or not judged else self._uploads(pointer, model, judged, ~audit)
+        answers, factor = model.answers(judged, embeddings[kept]), model.variance_factor(judged)
         return LiveEvaluation(
-            evaluator.evaluate(
-                model.answers(judged, embeddings[kept]),
-                labels[kept],
-                uploads,
-                model.variance_factor(judged),
-            ),
+            evaluator.evaluate(answers, labels[kept], uploads, factor),
             estimators.proportion(int(served.sum()), len(served)),
             audit_rule(usable),
             names,

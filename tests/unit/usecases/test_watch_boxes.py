@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -22,8 +23,10 @@ from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.label import Box, Boxes
 from octospoon.usecases.judge_audit import JudgeAudit
 from octospoon.usecases.live_evaluation import EvaluateLive
-from octospoon.usecases.rescore import Head
 from octospoon.usecases.watch import WINDOW, Watch
+
+if TYPE_CHECKING:
+    from octospoon.usecases.rescore import Head
 
 DAY = 24 * 3600.0
 BACKBONE = "b" * 64

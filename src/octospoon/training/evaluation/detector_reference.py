@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -63,27 +63,41 @@ def reference(
     """
     if not uploads.rows:
         return None
-    held_out = np.flatnonzero(np.isfinite(answers.held_out).all(axis=(1, 2)))
+    chosen = _chosen(uploads, np.flatnonzero(np.isfinite(answers.held_out).all(axis=(1, 2))))
+    predicted = list(read(chosen.rows))
+    if len(predicted) + len(chosen.audit) < LEAST:
+        return None
+    boxes = [*_of_rows(predicted), *answers.audit[chosen.audit], *answers.held_out[chosen.train]]
+    kept = together([as_stored(each.astype(np.float32)) for each in boxes])
+    rows, audit, train = predicted, chosen.audit, chosen.train
+    if kept_backbone:
+        rows = list(uploads.rows)
+        audit, train = (thinned(part, uploads.share) for part in (uploads.audit, uploads.train))
+    parts = [_embeddings(rows), uploads.audit.embeddings[audit], uploads.train.embeddings[train]]
+    return drift.reference(np.concatenate(parts), evaluator.statistics(kept))
+
+
+class _Chosen(NamedTuple):
+    """The same share of each kind of image: unlabelled rows, and positions in the labelled parts."""
+
+    rows: list[PoolRow]
+    audit: list[int]
+    train: list[int]
+
+
+def _chosen(uploads: Uploads, held_out: npt.NDArray[np.int64]) -> _Chosen:
+    """Choose the images whose predictions are compared, from at least one row of the sample.
+
+    `held_out` are positions in `uploads.train`.
+    """
     known = len(held_out) / len(uploads.train) if len(uploads.train) else 1.0
     if not len(held_out) and uploads.few_taken:
         known = 1.0  # what was trained on is so little that it may be missing
     count = min(READ_AGAIN, int(len(uploads.rows) * min(1.0, known / uploads.share)))
     rate = uploads.share * count / len(uploads.rows)
     rows = sorted(uploads.rows, key=lambda row: unit_hash("reference", row.key))[:count]
-    predicted = list(read(rows))
-    audited = thinned(uploads.audit, rate)
-    trained = sorted(set(thinned(uploads.train, rate / max(known, 1e-9))) & set(held_out.tolist()))
-    if len(predicted) + len(audited) < LEAST:
-        return None
-    boxes = [*_of_rows(predicted), *answers.audit[audited], *answers.held_out[trained]]
-    if not kept_backbone:
-        parts = [_embeddings(predicted), uploads.audit.embeddings[audited], uploads.train.embeddings[trained]]
-    else:
-        share = uploads.share
-        parts = [_embeddings(uploads.rows), uploads.audit.embeddings[thinned(uploads.audit, share)]]
-        parts.append(uploads.train.embeddings[thinned(uploads.train, share)])
-    kept = together([as_stored(each.astype(np.float32)) for each in boxes])
-    return drift.reference(np.concatenate(parts), evaluator.statistics(kept))
+    of_train = set(thinned(uploads.train, rate / known)) if known else set()
+    return _Chosen(rows, thinned(uploads.audit, rate), sorted(of_train & set(held_out.tolist())))
 
 
 def _of_rows(rows: Sequence[PoolRow]) -> list[Boxes]:
