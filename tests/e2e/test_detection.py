@@ -23,11 +23,12 @@ from octospoon.cli.demo.oracle import correct, submit
 from octospoon.cli.local.assemble import assemble
 from octospoon.cli.local.first_model import FirstModel
 from octospoon.cli.operations import rescore, run_now
-from octospoon.cli.operations.read_again import read_all
 from octospoon.cli.operations.waiting import wait_for
 from octospoon.cli.stack import start
 from octospoon.domain.errors import NotConfigured
 from octospoon.domain.evaluation.training_record import image_numbers
+from octospoon.domain.pool.images import State
+from octospoon.domain.pool.keys import SHARDS
 from octospoon.domain.task_types.detection.label import Boxes
 from octospoon.domain.training.policy import numbered
 
@@ -120,7 +121,15 @@ def labelled(lane: Lane) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def read_again(lane: Lane, labelled: dict[str, int]) -> dict[str, PoolRow]:
     """The rows of the pool, once the first detector has read all its images."""
-    assert read_all(lane.deployment, rescore.stale_images(lane.deployment)) == 0
+    wait_for(
+        "the detector to read all images again",
+        lambda: True if lane.deployment.rescoring.progress()[1] == SHARDS else None,
+        seconds=600,
+    )
+    state = lane.deployment.reading.newest()
+    selectable = [row for row in lane.rows().values() if row.state is State.SCORED]
+    assert (state.seen, state.left) == (len(selectable), 0)
+    assert not rescore.stale_images(lane.deployment)
     return lane.rows()
 
 

@@ -19,6 +19,7 @@ import msgspec
 
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.ports.models import ShardReading
+from octospoon.usecases.champion import MAX_AGE
 from octospoon.usecases.rescore_segment import (
     EVERY,
     Reading,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from octospoon.usecases.rescore_walk import NewestFirst
 
 LOG = logging.getLogger(__name__)
-FIRST = 15.0
+FIRST = MAX_AGE + 2.0
 """Seconds before the first window: a scorer may trust the older pointer until then, and skip the images."""
 PAUSE = 10.0
 """Seconds in which a window's images should be scored."""

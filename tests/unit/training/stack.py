@@ -6,7 +6,7 @@ import copy
 import functools
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from fakes.pool import Row
@@ -74,7 +74,7 @@ class World(FakeWorld):
             task_type=task_type,
         )
 
-    def copied(self) -> World:
+    def copied(self) -> Self:
         """Return an independent copy."""
         return copy.deepcopy(self)
 

@@ -21,8 +21,6 @@ from octospoon.cli.demo.learning_curve import RoundFigures, learning_curve
 from octospoon.cli.demo.oracle import submit
 from octospoon.cli.demo.random_control import ROUNDS, RandomControl
 from octospoon.cli.operations.queues import depth
-from octospoon.cli.operations.read_again import read_all
-from octospoon.cli.operations.rescore import stale_images
 from octospoon.cli.operations.run_now import rank
 from octospoon.cli.operations.upload import run_all
 from octospoon.cli.operations.waiting import wait_for
@@ -169,14 +167,12 @@ class Demo:
         if current is None:
             raise DemoFailed("there is no champion")
         pointer = current[0]
-        if pointer.predicts and not pointer.head_key:  # no stored embedding gives boxes
-            read_all(deployment, stale_images(deployment))
-            return pointer
         with self.console.status(f"re-scoring the pool with version {pointer.version}"):
             done = (pointer.version, SHARDS)
             wait_for(
                 f"the pool to be re-scored by version {pointer.version}",
                 lambda: True if deployment.rescoring.progress() == done else None,
+                seconds=600,  # no stored embedding gives boxes: a detector reads all images again
             )
         return pointer
 

@@ -166,8 +166,8 @@ def plan(deployment: Deployment, choice: Choice, serving: ChampionPointer) -> Pl
     """Return what a change to a backbone does and costs. Reads the whole pool, and some images.
 
     Raises:
-        BadRequest: there is no audit label, so the gate could not compare the models; or the labels are boxes,
-            and no detector can be trained on the backbone.
+        BadRequest: there is no audit label, so the gate could not compare the models; or the labels are
+            boxes, and no detector can be trained on the backbone.
     """
     trains = serving.predicts
     if not deployment.task_type.activation and (trains or deployment.outputs.get("Trainer") == "finetune"):
