@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from octospoon.domain.training.first_labels import FirstLabels
+from octospoon.training.detector.trainer import LEAST_LABELS
 
 
 @pytest.mark.parametrize(
@@ -12,6 +13,15 @@ from octospoon.domain.training.first_labels import FirstLabels
 def test_first_batches_fit_the_number_of_classes(classes: int, images: int, labels: int) -> None:
     assert FirstLabels().batch(classes, 50) == images
     assert FirstLabels().training(classes, 50) == labels
+
+
+@pytest.mark.parametrize(("classes", "images", "labels"), [(2, 30, 24), (8, 40, 32), (30, 50, 50)])
+def test_first_batches_of_boxes_are_enough_for_a_detector(classes: int, images: int, labels: int) -> None:
+    first = FirstLabels(task_type="detection")
+    assert first.batch(classes, 50) == images
+    assert first.training(classes, 50) == labels
+    audit_share = 0.5
+    assert labels - round(labels * audit_share) >= LEAST_LABELS
 
 
 @pytest.mark.parametrize("classes", range(2, 40))

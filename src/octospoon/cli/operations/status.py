@@ -200,7 +200,8 @@ def training_threshold(deployment: Deployment) -> int:
     given = deployment.outputs.get("FirstBatchSize")  # a stack of an earlier release has no such output
     if given is None or deployment.rescoring.progress()[0] >= 0:
         return usual
-    return FirstLabels(int(given)).training(len(deployment.classes), usual)
+    first = FirstLabels(int(given), deployment.task_type.name)
+    return first.training(len(deployment.classes), usual)
 
 
 def _model(deployment: Deployment, change: BackboneChange | None, selectable: int) -> ModelStatus:

@@ -63,7 +63,7 @@ def collect(left_out: Callable[[int], object] = lambda _: None) -> CollectAnnota
             config.training_threshold,
             config.training_cool_down,
             config.trainings_per_day,
-            FirstLabels(config.first_batch_size),
+            FirstLabels(config.first_batch_size, config.task_type),
         ),
         finished=_finished_rounds(config, storage),
         lost_job=GiveUpLostJob(storage.control, batch, aws.CLOCK) if batch else None,

@@ -100,7 +100,7 @@ def _first(config: RankSettings, storage: Storage) -> FirstBatches:
     return FirstBatches(
         control=storage.control,
         clock=aws.CLOCK,
-        first=FirstLabels(config.first_batch_size),
+        first=FirstLabels(config.first_batch_size, config.task_type),
         classes=lambda: len(history().names or given),
         most=config.batch_size,
     )
