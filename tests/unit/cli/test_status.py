@@ -16,6 +16,7 @@ from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.monitoring.observations import DriftExample, Observation
 from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.pool.keys import SHARDS
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.ports.models import ShardReading
 
 
@@ -55,7 +56,10 @@ def test_the_threshold_is_the_one_that_counts_now(outputs, generation, threshold
     if generation:
         rescoring.begin(generation, 1)
     deployment = SimpleNamespace(
-        outputs={"TrainingThreshold": "50"} | outputs, rescoring=rescoring, classes=("cat", "dog", "owl")
+        outputs={"TrainingThreshold": "50"} | outputs,
+        rescoring=rescoring,
+        classes=("cat", "dog", "owl"),
+        task_type=CLASSIFICATION,
     )
 
     assert status.training_threshold(deployment) == threshold
