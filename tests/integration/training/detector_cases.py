@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from dataclasses import replace
 from typing import Any, cast
@@ -14,7 +13,7 @@ import pytest
 import torch
 from fakes.images import FakeImages
 from fakes.models import FakeChampions
-from PIL import Image
+from unit.training.rectangles import CLASSES, drawn
 from unit.training.strided import strided
 
 from octospoon.adapters.onnx.scorer import OnnxScorer
@@ -24,7 +23,6 @@ from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.model_spec import BOXES, SCORES
 from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.evaluation import DetectionEvaluator
-from octospoon.domain.task_types.detection.label import Box, Boxes
 from octospoon.domain.training.backbone_change import Candidate
 from octospoon.training.data.dataset import Dataset
 from octospoon.training.detector import loop
@@ -43,31 +41,11 @@ from octospoon.training.head.requested_backbone import RequestedBackbone
 from octospoon.training.model import detector_file, model_file, starter
 from octospoon.training.model.optimize import cold_start
 
-CLASSES = ("blue", "red")
-COLOURS = {"blue": (30, 60, 220), "red": (220, 40, 30)}
 HEIGHT, WIDTH = 64, 96
 UPLOADED = (240, 100)
 """Width and height of the images in pixels."""
 TRAINED, TESTED = 60, 40
 QUICK = DetectorOptions(epochs=1, least_steps=200, batch_size=4, views=2, learning_rate=0.004)
-
-
-def drawn(rng: np.random.Generator, size: tuple[int, int]) -> tuple[bytes, str]:
-    """Return an image of up to three rectangles, and its label."""
-    width, height = size
-    pixels = rng.integers(90, 150, (height, width, 3), np.uint8)
-    boxes: list[Box] = []
-    for _ in range(rng.integers(0, 4)):
-        name = CLASSES[rng.integers(2)]
-        w, h = (int(rng.integers(side // 5, side // 3)) for side in size)
-        x, y = int(rng.integers(width - w)), int(rng.integers(height - h))
-        shares = (x / width, y / height, (x + w) / width, (y + h) / height)
-        if all(shares[2] < b.x1 or shares[0] > b.x2 or shares[3] < b.y1 or shares[1] > b.y2 for b in boxes):
-            pixels[y : y + h, x : x + w] = COLOURS[name]
-            boxes.append(Box(name, *shares))
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue(), Boxes().write(tuple(boxes))
 
 
 class Task:
