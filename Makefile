@@ -189,6 +189,7 @@ finetune: prepared $(ENVS)/finetune/.installed ## install PyTorch for Trainer=fi
 		tests/e2e/test_finetune.py
 
 trainer-command: prepared $(ENVS)/finetune/.installed ## run programs of Trainer=command on a stack of their own
+	@.venv/bin/pytest -s -n0 tests/integration/training/test_command_detector.py
 	@.venv/bin/pytest -s --trainer-command tests/e2e/test_command.py
 
 import-detectors: .venv/.installed $(ENVS)/detectors/.installed ## import detectors of real exporters (6 GB; with ultralytics, which has the AGPL)

@@ -164,7 +164,7 @@ def main() -> None:
     again = begun(detector, Path(os.environ["OCTOSPOON_CHAMPION"]))
     print(f"{len(images)} images, {'from the model in service' if again else 'from random weights'}")
     optimiser = torch.optim.AdamW(detector.parameters(), lr=2e-3, weight_decay=0.05)
-    best = float("inf")
+    best, kept = float("inf"), detector.state_dict()
     with (output / "metrics.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["epoch", "training_loss", "held_out_loss"])
@@ -185,10 +185,11 @@ def main() -> None:
             file.flush()
             print(f"epoch {epoch}: loss {total / len(images):.3f}, held out {held_out:.3f}")
             if held_out < best:
-                best = held_out
-                export(detector, output / "model.onnx")
+                best, kept = held_out, {name: value.clone() for name, value in detector.state_dict().items()}
             if time.monotonic() - began > seconds:
                 break
+    detector.load_state_dict(kept)
+    export(detector, output / "model.onnx")
     # images are squeezed to the input; the mean of the features becomes the embedding
     (output / "model.json").write_text(json.dumps({"resize": "squash", "output": "features"}))
 

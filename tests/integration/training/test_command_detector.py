@@ -69,9 +69,9 @@ def job(made: World, job_id: str, epochs: int) -> Outcome:
     return run(job_id, replace(made.ports, trainer=trainer))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_example_goes_into_service_and_learns_on(made: World) -> None:
-    assert job(made, JOB, 30) is Outcome.PROMOTED, made.control.state().reason
+    assert job(made, JOB, 20) is Outcome.PROMOTED, made.control.state().reason
     first = made.champions.current
     assert first is not None
     assert (first.version, first.classes, first.head_key) == (1, CLASSES, "")
@@ -79,7 +79,7 @@ def test_example_goes_into_service_and_learns_on(made: World) -> None:
     losses = [epoch["epoch_held_out_loss"] for epoch in made.registry.epochs]
     print(f"AP50 {ap50:.3f} on {AUDIT} images; losses {losses[0]:.2f} to {min(losses):.2f}")
     assert ap50 > 0.6
-    assert len(losses) == 30
+    assert len(losses) == 20
     assert made.registry.metrics["held_out_ap50"] > 0.5
 
     made.launch("train-000002")
