@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 CLASSES = ("cat", "dog", "owl")
 BACKBONE = "b" * 64
 DIM = 16
+LEFT, RIGHT = (0.1, 0.25, 0.4, 0.75), (0.6, 0.25, 0.9, 0.75)
 
 
 def png(red: int, green: int, blue: int, size: tuple[int, int] = (40, 30)) -> bytes:
@@ -42,12 +43,22 @@ def png(red: int, green: int, blue: int, size: tuple[int, int] = (40, 30)) -> by
 
 
 class PageWorld:
-    """A pool of groups of images, one group for each class."""
+    """A pool of groups of images, one group for each class.
 
-    def __init__(self, folder: Path, images: int = 90, classes: tuple[str, ...] = CLASSES) -> None:
-        self.world = FakeWorld()
+    With boxes, the model finds an object in the left half of each image. In every fourth image, it is in
+    doubt whether there is an owl in the right half.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        images: int = 90,
+        classes: tuple[str, ...] = CLASSES,
+        task_type: TaskType = CLASSIFICATION,
+    ) -> None:
+        self.world = FakeWorld(task_type=task_type)
         self.folder, self.classes, self.local = folder, classes, True
-        self.task_type: TaskType = CLASSIFICATION
+        self.task_type = task_type
         self.records: dict[str, ImageRecord] = {}
         self.ranked: list[str] = []
         self.heads: dict[int, Any] = {}
@@ -56,7 +67,7 @@ class PageWorld:
         self.letters: list[dict[str, Any]] = []
         self.history = ClassHistory(classes)
         if images:
-            pointer = ChampionPointer.of(1, BACKBONE, "a" * 64, "c" * 64, classes)
+            pointer = ChampionPointer.of(1, BACKBONE, "a" * 64, self.head(1), classes)
             self.world.champions.set(pointer)
             self.world.champions.keep(pointer)
             self.fill(images)
@@ -70,12 +81,27 @@ class PageWorld:
             self.add(key, (centres[group] + rng.normal(size=DIM)).astype(np.float32), group)
 
     def add(self, key: str, embedding: np.ndarray, group: int, data: bytes | None = None) -> None:
-        probabilities = np.full(len(self.classes), 0.1 / (len(self.classes) - 1), np.float32)
-        probabilities[group] = 0.9
         colour = [(200, 80, 40), (40, 120, 200), (60, 160, 80)][group % 3]
         self.world.images.objects[key] = (png(*colour) if data is None else data, f"etag-{key}")
-        prediction = Prediction(1, BACKBONE, embedding, probabilities, 1)
+        prediction = Prediction(1, BACKBONE, embedding, self.predicted(key, group), 1)
         self.world.pool.put_score(ImageRef(key, f"etag-{key}", "1", 1), prediction)
+
+    def head(self, version: int) -> str:
+        """Return the hash of a version's head; empty for a detector."""
+        return f"{version + 4}" * 64 if self.task_type.activation else ""
+
+    def predicted(self, key: str, group: int) -> np.ndarray:
+        """Return what the model predicts: probabilities [C], or boxes [K, 4 + C]."""
+        count = len(self.classes)
+        if self.task_type.activation:
+            probabilities = np.full(count, 0.1 / (count - 1), np.float32)
+            probabilities[group] = 0.9
+            return probabilities
+        boxes = np.zeros((3, 4 + count), np.float32)
+        boxes[0, :4], boxes[0, 4 + group] = LEFT, 0.9
+        if int(key.rpartition("/")[2].partition(".")[0]) % 4 == 0:
+            boxes[1, :4], boxes[1, -1] = RIGHT, 0.4
+        return boxes
 
     def backend(self) -> Backend:
         world = self.world

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fakes.page import BACKBONE
+from fakes.page import BACKBONE, LEFT
+from octospoon.domain.evaluation.audit_boxes import AuditBoxes
 from octospoon.domain.evaluation.estimators import proportion
 from octospoon.domain.evaluation.training_record import TrainingRecord, image_numbers
 from octospoon.domain.labelling.consensus import Consensus
@@ -16,6 +17,7 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.drift import DriftResult, Level
 from octospoon.domain.monitoring.observations import DriftExample, ModelDecision, Observation, ObservedDay
 from octospoon.domain.pool.images import ImageRef
+from octospoon.domain.task_types.detection.label import Box, Boxes
 from octospoon.domain.training.jobs import JobStatus, TrainingState
 from octospoon.domain.training.policy import numbered
 
@@ -112,14 +114,7 @@ def judged(
     Version 2 is perfect on images that it was trained on; its fold heads mistake some for the first class.
     """
     world = fake.world
-    scored = sorted(key for key, row in world.pool.table.items() if row.prediction is not None)
-    keys = scored[:: max(1, len(scored) // max(1, audit))][:audit]
-    for number, key in enumerate(keys):
-        etag = world.pool.table[key].etag
-        given = label(key)
-        world.pool.table[key].pick = Pick(key, etag, True, "random", None, 0, 0.1)
-        world.labels.upsert(Annotation(key, etag, str(number), number, "1970-01-01T00:00:00Z", "7", given))
-        world.resolve(key, Consensus(given, 1.0, 1))
+    keys = _audited(fake, audit, label)
     folds = np.arange(len(keys)) % 5
     images = image_numbers((key, world.pool.table[key].etag) for key in keys)
     weak = Head(fake, favoured=(0, 18.0))
@@ -132,4 +127,44 @@ def judged(
         world.champions.versions[version] = pointer
     world.champions.set(world.champions.versions[2])
     fake.heads = {1: Head(fake, blur=0.5), 2: Head(fake)}
+    return keys
+
+
+def _audited(fake: PageWorld, audit: int, label: Callable[[str], str]) -> list[str]:
+    """Label audit images; return their keys."""
+    world = fake.world
+    scored = sorted(key for key, row in world.pool.table.items() if row.prediction is not None)
+    keys = scored[:: max(1, len(scored) // max(1, audit))][:audit]
+    for number, key in enumerate(keys):
+        etag = world.pool.table[key].etag
+        given = label(key)
+        world.pool.table[key].pick = Pick(key, etag, True, "random", None, 0, 0.1)
+        world.labels.upsert(Annotation(key, etag, str(number), number, "1970-01-01T00:00:00Z", "7", given))
+        world.resolve(key, Consensus(given, 1.0, 1))
+    return keys
+
+
+def boxed(fake: PageWorld, audit: int = 44) -> list[str]:
+    """Label audit images with one object on the left, and put two detectors into service; return the keys.
+
+    Version 2 adds an owl to some images, as the pool's rows have it. Version 1 finds nothing in every third
+    image too. No boxes of them are stored for the last image.
+    """
+    world = fake.world
+
+    def label(key: str) -> str:
+        return Boxes().write((Box(key.partition("/")[0], *LEFT),))
+
+    keys = _audited(fake, audit, label)
+    images = image_numbers((key, world.pool.table[key].etag) for key in keys[:-1])
+    predicted = [fake.predicted(key, fake.classes.index(key.partition("/")[0])) for key in keys[:-1]]
+    for version in (1, 2):
+        given = [
+            np.zeros_like(each) if version == 1 and at % 3 == 0 else each for at, each in enumerate(predicted)
+        ]
+        record = TrainingRecord.of(images[:0], np.zeros(0, int), {}, (16, len(fake.classes)), images[:0])
+        name = world.training_records.put(replace(record, boxes=AuditBoxes.of(images, given)))
+        pointer = ChampionPointer.of(version, BACKBONE, f"{version}" * 64, "", fake.classes, name)
+        world.champions.versions[version] = pointer
+    world.champions.set(world.champions.versions[2])
     return keys

@@ -11,7 +11,7 @@ from octospoon.domain.evaluation import metrics
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.task_types.classification.metrics import calibration
 from octospoon.domain.task_types.names import TaskTypeName
-from octospoon.ui.boxes import boxes
+from octospoon.ui.boxes import boxes, compared
 from octospoon.usecases.decisions import newest_jobs
 from octospoon.usecases.judge_audit import MOST, JudgeAudit
 from octospoon.usecases.live_evaluation import EvaluateLive
@@ -69,10 +69,10 @@ def judged(backend: Backend) -> dict[str, Any]:
     return {
         **document,
         "version": champion.version,
-        "measured": msgspec.to_builtins(evaluate(champion, head)),
+        "measured": msgspec.to_builtins(evaluate(champion, head), enc_hook=float),
         "sampled": len(images) == MOST,
         "images": [_image(image, task_type, history) for image in images],
-        "versions": [_version(each, task_type, history) for each in versions],
+        "versions": [_version(each, images, task_type, history) for each in versions],
         "pairs": [_pair(versions[i], old) for i in range(len(versions)) for old in versions[i + 1 :]],
         "calibration": _calibration(versions[0]),
     }
@@ -112,14 +112,15 @@ def _image(image: LabelledImage, task_type: TaskType, history: ClassHistory) -> 
 
 
 def _parts(task_type: TaskType, label: str, history: ClassHistory) -> dict[str, Any]:
-    """Return the classes and the boxes of a label that may have several; nothing where each has one class."""
+    """Return the boxes of a label that may have several parts; nothing where each has one class."""
     if task_type.name == TaskTypeName.CLASSIFICATION:
         return {}
-    classes = sorted({history.shown(name) for name in task_type.labels.classes(label)})
-    return {"classes": classes, "boxes": boxes(task_type, label, history)}
+    return {"boxes": boxes(task_type, label, history)}
 
 
-def _version(version: JudgedVersion, task_type: TaskType, history: ClassHistory) -> dict[str, Any]:
+def _version(
+    version: JudgedVersion, images: Sequence[LabelledImage], task_type: TaskType, history: ClassHistory
+) -> dict[str, Any]:
     labels = task_type.labels
     predicted = [labels.shown(label, history) if label else None for label in version.predicted]
     right = [bool(each) if known else None for each, known in zip(version.right, version.judged, strict=True)]
@@ -127,9 +128,13 @@ def _version(version: JudgedVersion, task_type: TaskType, history: ClassHistory)
     answers = {"version": version.version, "predicted": predicted, "right": right, "confidence": confidence}
     if task_type.name == TaskTypeName.CLASSIFICATION:
         return answers
+    each = zip(images, version.predicted, version.scores, strict=True)
     return {
         **answers,
-        "parts": [_parts(task_type, label, history) if label else None for label in version.predicted],
+        "parts": [
+            compared(task_type, image.label, label, scores, history) if label else None
+            for image, label, scores in each
+        ],
     }
 
 

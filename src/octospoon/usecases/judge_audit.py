@@ -48,6 +48,7 @@ class JudgedVersion:
         version: number of the version.
         judged: bool [N], the images that a head of it has not seen and whose classes it knows.
         predicted: N predicted labels in their stored form; empty texts for images that are not judged.
+        scores: the certainty of each part of the N predictions, see `Predicted.scores`.
         confidence: float64 [N]; NaN for images that are not judged.
         right: bool [N]; False for images that are not judged.
     """
@@ -55,6 +56,7 @@ class JudgedVersion:
     version: int
     judged: npt.NDArray[np.bool_]
     predicted: tuple[str, ...]
+    scores: tuple[tuple[float, ...], ...]
     confidence: npt.NDArray[np.float64]
     right: npt.NDArray[np.bool_]
 
@@ -118,14 +120,15 @@ class JudgeAudit:
         )
         judged = named & answered & bool(names)
         predicted, confidence, right = [""] * len(images), np.full(len(images), np.nan), np.zeros_like(judged)
+        scores: list[tuple[float, ...]] = [()] * len(images)
         if judged.any():
             at, evaluator = np.flatnonzero(judged), self.task_type.evaluator
             shown, answers = [images[i] for i in at.tolist()], answers[judged[answered]]
             right[at] = evaluator.right(answers, evaluator.targets([image.label for image in shown], names))
             confidence[at] = evaluator.confidence(answers)
             for i, guess in zip(at.tolist(), self.task_type.predicted(answers, names), strict=True):
-                predicted[i] = guess.label
-        return JudgedVersion(pointer.version, judged, tuple(predicted), confidence, right)
+                predicted[i], scores[i] = guess.label, guess.scores
+        return JudgedVersion(pointer.version, judged, tuple(predicted), tuple(scores), confidence, right)
 
     def _of_head(
         self,

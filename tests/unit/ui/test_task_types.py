@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from fakes.page import BACKBONE, CLASSES, PageWorld
-from fakes.watched import judged
+from fakes.watched import boxed, judged
 from unit.ui.browser import Client
 
 from octospoon.domain.labelling.consensus import Consensus
@@ -20,7 +20,7 @@ from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.domain.trace import ImageRecord
 from octospoon.ui import judging, watching
-from octospoon.ui.boxes import boxes, guess
+from octospoon.ui.boxes import boxes, compared, guess
 from octospoon.ui.packing import unpack
 from octospoon.ui.pages import Pages
 from octospoon.ui.server import application
@@ -67,9 +67,8 @@ def test_several_classes_are_judged_class_by_class(fake: PageWorld) -> None:
     assert document["measured"]["classes"] == CLASSES
     assert len(document["measured"]["evaluation"]["precision"]) == 3
     cats = [i for i, image in enumerate(document["images"]) if image["key"].startswith("cat")]
-    assert {tuple(document["images"][i]["classes"]) for i in cats} == {("cat", "owl")}
     parts = document["versions"][0]["parts"]
-    assert {tuple(parts[i]["classes"]) for i in cats} == {("cat",)}
+    assert {(*parts[i]["missed"], *parts[i]["added"]) for i in cats} == {("owl",)}
     assert document["versions"][0]["right"][cats[0]] is False
     assert watching.records(fake.backend())["observed"]["metric"] == "macro_f1"
 
@@ -78,7 +77,7 @@ def test_one_class_needs_no_parts(fake: PageWorld) -> None:
     fake.task_type = CLASSIFICATION
     judged(fake)
     document = judging.judged(fake.backend())
-    assert "classes" not in document["images"][0]
+    assert "boxes" not in document["images"][0]
     assert "parts" not in document["versions"][0]
 
 
@@ -124,3 +123,34 @@ def test_an_image_shows_both_kinds_of_boxes(fake: PageWorld) -> None:
     shown = client.get(f"/data/image?key={key}").json()
     assert shown["boxes"][0] == {"name": "cat", "x1": 0.1, "y1": 0.2, "x2": 0.5, "y2": 0.6}
     assert [box["name"] for box in shown["predicted"][2]] == ["cat"]
+
+
+def test_detectors_are_judged_by_their_stored_boxes(tmp_path: Path) -> None:
+    fake = PageWorld(tmp_path, 90, task_type=DETECTION)
+    keys = boxed(fake)
+    document = judging.judged(fake.backend())
+    assert (document["task_type"], document["metric"], document["version"]) == ("detection", "ap50", 2)
+    assert [image["key"] for image in document["images"]] == keys
+    measured = document["measured"]
+    assert measured["unpredicted"] == 1
+    assert [each["labels"] for each in measured["evaluation"]["class_ap50"]] == [43, 43, 43]
+    new, old = (each["right"] for each in document["versions"])
+    doubtful = ["owl" in each["added"] if each else None for each in document["versions"][0]["parts"]]
+    assert [None if known is None else not known for known in new] == doubtful
+    assert doubtful.count(True) > 5
+    assert new[-1] is old[-1] is None
+    (pair,) = document["pairs"]
+    lost = sum(bool(now) and not before for now, before in zip(new, old, strict=True))
+    assert (pair["images"], pair["gained"], pair["lost"]) == (43, lost, 0)
+    assert lost > 5
+
+
+def test_missed_and_false_boxes_are_told_apart(fake: PageWorld) -> None:
+    label = '[["cat",0.1,0.1,0.4,0.4],["cat",0.6,0.6,0.9,0.9],["dog",0,0,0.2,0.2]]'
+    predicted = '[["cat",0.1,0.1,0.4,0.4],["cat",0.1,0.1,0.4,0.45],["owl",0,0,0.2,0.2]]'
+    shown = compared(DETECTION, label, predicted, (0.5, 0.9, 0.8), fake.history)
+    assert shown["found"] == [True, False, False]
+    assert [box["right"] for box in shown["boxes"]] == [False, True, False], "the surer box gets the object"
+    assert (shown["missed"], shown["added"]) == (["cat", "dog"], ["cat", "owl"])
+    nothing = compared(DETECTION, "[]", "[]", (), fake.history)
+    assert nothing == {"missed": [], "added": [], "boxes": [], "found": []}

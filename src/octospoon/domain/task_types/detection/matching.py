@@ -57,8 +57,7 @@ def match(predictions: npt.NDArray[np.floating], targets: npt.NDArray[np.float64
     classes = predictions.shape[2] - COORDINATES
     for image, label, places in _groups(given, order, classes):
         objects = targets[image][targets[image, :, 4] == label, :4]
-        if len(objects):
-            hits[places] = _hits(overlaps(given.boxes[order[places]], objects))
+        hits[places] = assigned(overlaps(given.boxes[order[places]], objects)) >= 0
     return Matches(
         given.images[order], given.classes[order], given.scores[order], hits, _counts(targets, classes)
     )
@@ -75,17 +74,22 @@ def _groups(
         yield *divmod(int(group[part[0]]), classes), part
 
 
-def _hits(overlap: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Return whether each detection gets an object, bool [D, T], from overlaps float64 [D, G]."""
-    hits = np.zeros((len(overlap), len(THRESHOLDS)), np.bool_)
+def assigned(overlap: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return the object that each detection of an image and class gets, int64 [D, T]; -1 for none.
+
+    Args:
+        overlap: float64 [D, G], of the detections in the order of descending scores, with the objects.
+    """
+    taken = np.full((len(overlap), len(THRESHOLDS)), -1)
     free = np.ones((len(THRESHOLDS), overlap.shape[1]), np.bool_)
-    for row, shares in enumerate(overlap):
+    for row, shares in enumerate(overlap if overlap.shape[1] else ()):
         allowed = np.where(free & (shares >= THRESHOLDS[:, np.newaxis]), shares, -1.0)
         # of equal overlaps, COCO's evaluation takes the last
         best = allowed.shape[1] - 1 - allowed[:, ::-1].argmax(axis=1)
-        hits[row] = np.take_along_axis(allowed, best[:, np.newaxis], axis=1)[:, 0] >= 0
-        free[np.flatnonzero(hits[row]), best[hits[row]]] = False
-    return hits
+        found = np.take_along_axis(allowed, best[:, np.newaxis], axis=1)[:, 0] >= 0
+        taken[row, found] = best[found]
+        free[np.flatnonzero(found), best[found]] = False
+    return taken
 
 
 def _counts(targets: npt.NDArray[np.float64], classes: int) -> npt.NDArray[np.int64]:

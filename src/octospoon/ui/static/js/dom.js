@@ -59,7 +59,7 @@
   o.imageAddress = (key) => `#/image/${encodeURIComponent(key)}`;
 
   /** Return an image of a pool image; one that cannot be shown says so. `boxes` are drawn on it: those with
-      `predicted` dashed, the others solid. */
+      `predicted` dashed, the others solid, and those with `right` faint. */
   o.thumbnail = function (id, key, size, boxes = []) {
     const frame = o.h("span", { class: `thumbnail ${size}` });
     const picture = o.h("img", { alt: key, loading: "lazy", decoding: "async", src: `${o.thumbnails}${size}/${id}.jpg` });
@@ -75,7 +75,7 @@
   /** Return the boxes over a picture, which fits into its element with its own ratio of sides. */
   function overlay(picture, boxes) {
     const layer = o.h("span", { class: "overlay", "aria-hidden": "true" }, boxes.map((box) => {
-      const element = o.h("span", { class: box.predicted ? "box predicted" : "box", title: box.name }, o.h("span", { class: "tag" }, box.name));
+      const element = o.h("span", { class: `box${box.predicted ? " predicted" : ""}${box.right ? " right" : ""}`, title: box.name }, o.h("span", { class: "tag" }, box.name));
       Object.assign(element.style, { left: `${100 * box.x1}%`, top: `${100 * box.y1}%`, width: `${100 * (box.x2 - box.x1)}%`, height: `${100 * (box.y2 - box.y1)}%` });
       return element;
     }));

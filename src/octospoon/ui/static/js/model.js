@@ -25,12 +25,14 @@
   const pair = (...sections) => o.h("div", { class: "pair" }, sections);
 
   function accuracy({ measured, version, metric, task_type: type }) {
-    const { evaluation, fold_heads: folds, left_out: left } = measured;
+    const { evaluation, fold_heads: folds, left_out: left, unpredicted } = measured;
     const notes = [];
     if (folds) notes.push(`The model was trained on ${o.count(folds, "audit label")}; a head that has not seen it judges each.`);
-    if (left) notes.push(`${o.count(left, "audit label")} left out, because every head has seen the image.`);
+    if (left) notes.push(`${o.count(left, "audit label")} left out, because ${type === "detection" ? "the model was trained on" : "every head has seen"} the image.`);
+    if (unpredicted) notes.push(`${o.count(unpredicted, "audit label")} left out, because no boxes of this version are stored for the image.`);
     return section(`Version ${version}, in service`,
       o.p(`${o.sentence(o.metric(metric))}: ${o.estimate(evaluation.accuracy)}.`),
+      type === "detection" ? o.p(`AP50:95: ${o.estimate(evaluation.average_precision)}.`) : null,
       evaluation.subset_accuracy ? o.p(`The whole set of classes is right for ${o.estimate(evaluation.subset_accuracy)}. Micro F1: ${o.estimate(evaluation.micro_f1)}.`) : null,
       type === "classification" && evaluation.recall.length ? o.h("details", {}, o.h("summary", {}, "By class"), o.table(["Class", "Recall", "95 % interval", "Audit labels"],
         evaluation.recall.map((each, i) => [measured.classes[i], o.percent(each.value), each.labels ? `${o.percent(each.low)} to ${o.percent(each.high)}` : "", each.labels]))) : null,
@@ -85,7 +87,7 @@
     return [
       document.sampled ? o.note(`There are more audit images. What follows shows a uniform sample of ${images.length.toLocaleString("en")}.`) : null,
       pair(calibration(document.calibration, document.task_type !== "classification"), confusion(document, rows, query)),
-      mistakes(rows), differences(document, query)];
+      mistakes(rows, document.task_type === "detection"), differences(document, query)];
   }
 
   function calibration(bins, whole) {
@@ -100,30 +102,32 @@
       }));
   }
 
-  /** Return the classes that a prediction misses and adds, and the boxes of both; nothing where each image has one class. */
+  /** Return how a prediction differs from the label, and the boxes of both; nothing where each image has one class. */
   function parts(image, predicted) {
     if (!predicted) return {};
-    return {
-      missed: image.classes.filter((name) => !predicted.classes.includes(name)), added: predicted.classes.filter((name) => !image.classes.includes(name)),
-      boxes: [...image.boxes, ...o.guessed(predicted.boxes)],
-    };
+    const { missed, added } = predicted;
+    return { missed, added, boxes: [...image.boxes.map((box, i) => ({ ...box, right: predicted.found[i] })), ...o.guessed(predicted.boxes)] };
   }
 
+  const DRAWN = "Solid boxes are labels, dashed ones predictions. Where both agree, they are faint.";
   const CONFUSED = { missed: "missed", added: "predicted without being there" };
 
-  /** Return precision and recall of each class, where an image can have several. */
-  function byClass({ measured }, rows, query) {
-    const { recall, precision } = measured.evaluation, name = query.get("class"), kind = query.get("kind");
+  const range = (each) => (each && each.value !== null ? `${o.percent(each.value)}${each.low === null ? "" : `, ${o.percent(each.low)} to ${o.percent(each.high)}`}` : "unknown");
+
+  /** Return the figures of each class, where an image can have several. */
+  function byClass({ measured, task_type: type }, rows, query) {
+    const { recall, precision, class_ap50: half, class_average_precision: whole } = measured.evaluation, name = query.get("class"), kind = query.get("kind");
     const known = measured.classes.includes(name) && kind in CONFUSED, open = known ? rows.filter((row) => row[kind].includes(name)) : [];
-    const cell = (each) => (each && each.value !== null ? `${o.percent(each.value)}, ${o.percent(each.low)} to ${o.percent(each.high)}` : "unknown");
     const count = (of, wanted) => {
       const number = rows.filter((row) => row[wanted].includes(of)).length;
       return number ? o.h("a", { href: `#/model?${new URLSearchParams({ class: of, kind: wanted })}`, "aria-label": `${o.count(number, "image")} with ${of} ${CONFUSED[wanted]}` }, String(number)) : "0";
     };
+    const boxes = type === "detection", labels = (i) => (recall[i] ? recall[i].labels : "");
+    const figures = boxes ? (i) => [range(half[i]), range(whole[i]), range(recall[i]), labels(i)] : (i) => [range(precision && precision[i]), range(recall[i]), labels(i)];
     return section("Class by class",
-      o.p(`${o.count(rows.length, "audit image")}. An image can have several classes, so there is no confusion matrix. A number opens its images; the intervals are of 95 %.`),
-      o.table(["Class", "Precision", "Recall", "Labels", "Missed", "Added"], measured.classes.map((each, i) => [each, cell(precision && precision[i]), cell(recall[i]), recall[i] ? recall[i].labels : "", count(each, "missed"), count(each, "added")])),
-      known ? o.h("div", { id: "cell", tabindex: "-1" }, o.h("h3", {}, `${o.count(open.length, "image")} with ${name} ${CONFUSED[kind]}`),
+      o.p(`${o.count(rows.length, "audit image")}. ${boxes ? "Missed and added count images: those with an object that no box finds, and those with a box that finds no object, at an overlap of one half." : "An image can have several classes, so there is no confusion matrix."} A number opens its images; the intervals are of 95 %.`),
+      o.table(["Class", ...(boxes ? ["AP50", "AP50:95", "Recall", "Objects"] : ["Precision", "Recall", "Labels"]), "Missed", "Added"], measured.classes.map((each, i) => [each, ...figures(i), count(each, "missed"), count(each, "added")])),
+      known ? o.h("div", { id: "cell", tabindex: "-1" }, o.h("h3", {}, `${o.count(open.length, "image")} with ${name} ${CONFUSED[kind]}`), boxes ? o.note(DRAWN) : null,
         gallery(open, (each) => `label ${each.label}, predicted ${each.predicted}`)) : null);
   }
 
@@ -165,17 +169,17 @@
     return o.table(["Label", "Predicted", "Images"], some.map(([row, column, number]) => [row, column, o.h("a", { href: cellAddress(row, column) }, String(number))]));
   }
 
-  function mistakes(rows) {
+  function mistakes(rows, boxes) {
     const wrong = rows.filter((row) => !row.right).sort((a, b) => b.confidence - a.confidence);
     if (!wrong.length) return section("Worst mistakes", o.p(`None: all ${o.count(rows.length, "audit image")} are predicted right.`));
     return section("Worst mistakes",
-      o.p(`${o.count(wrong.length, "audit image")} of ${rows.length.toLocaleString("en")} ${wrong.length === 1 ? "is" : "are"} predicted wrong; the surest mistakes come first. A wrong label looks the same: open the image to see who gave it.`),
+      o.p(`${o.count(wrong.length, "audit image")} of ${rows.length.toLocaleString("en")} ${wrong.length === 1 ? "is" : "are"} predicted wrong; the surest mistakes come first. A wrong label looks the same: open the image to see who gave it.`), boxes ? o.note(DRAWN) : null,
       gallery(wrong, (each) => `label ${each.label}, predicted ${each.predicted}, ${o.percent(each.confidence)}`, WORST));
   }
 
   function differences(document, query) {
     const title = "What changed between two versions", { images, versions } = document;
-    if (versions.length < 2) return section(title, o.note("There is no other version with the same backbone to compare with."));
+    if (versions.length < 2) return section(title, o.note(`There is no other version${document.task_type === "detection" ? "" : " with the same backbone"} to compare with.`));
     const number = (name, fallback) => { const wanted = Number(query.get(name)); return versions.some((each) => each.version === wanted) && query.has(name) ? wanted : fallback; };
     const first = number("version", versions[0].version), second = number("against", versions.find((each) => each.version !== first).version);
     const [now, before] = [first, second].map((wanted) => versions.find((each) => each.version === wanted));
@@ -183,13 +187,14 @@
       versions.map((each) => o.h("option", { value: each.version, selected: each.version === chosen }, `version ${each.version}`)));
     const form = o.h("form", { class: "tools", onsubmit: (event) => event.preventDefault() }, choose("version", first), " compared with ", choose("against", second));
     if (first === second) return section(title, form, o.p("These are the same version. Choose another."));
-    const changed = images.map((image, i) => ({ ...image, now: now.predicted[i], before: before.predicted[i], right: now.right[i], was: before.right[i] })).filter((each) => each.right !== null && each.was !== null);
+    const changed = images.map((image, i) => ({ ...image, now: now.predicted[i], before: before.predicted[i], right: now.right[i], was: before.right[i], ...parts(image, now.parts && now.parts[i]) })).filter((each) => each.right !== null && each.was !== null);
     const gained = changed.filter((each) => each.right && !each.was), lost = changed.filter((each) => !each.right && each.was);
     const pair = document.pairs.find((each) => each.new === first && each.old === second), turned = document.pairs.find((each) => each.new === second && each.old === first);
     const [low, high] = pair ? [pair.low, pair.high] : [-turned.high, -turned.low];
     const text = (each) => `label ${each.label}: ${each.before}, now ${each.now}`;
     return section(title, form,
       o.p(`On ${o.count(changed.length, "audit image")} that both can be judged by, version ${first} repairs ${gained.length} and breaks ${lost.length}. Its ${document.task_type === "classification" ? "accuracy" : "share of images that are right as a whole"} differs by ${signed(low)} to ${signed(high)} (95 % interval).`),
+      document.task_type === "detection" ? o.note(`${DRAWN} The predictions are those of version ${first}.`) : null,
       gained.length ? [o.h("h3", {}, "Repaired"), gallery(gained, text, WORST)] : null,
       lost.length ? [o.h("h3", {}, "Broken"), gallery(lost, text, WORST)] : null);
   }
