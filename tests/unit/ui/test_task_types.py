@@ -138,7 +138,7 @@ def test_detectors_are_judged_by_their_stored_boxes(tmp_path: Path) -> None:
     doubtful = ["owl" in each["added"] if each else None for each in document["versions"][0]["parts"]]
     assert [None if known is None else not known for known in new] == doubtful
     assert doubtful.count(True) > 5
-    assert new[-1] is old[-1] is None
+    assert (new.count(None), old.count(None)) == (1, 0), "the pool's row has the boxes of version 1"
     (pair,) = document["pairs"]
     lost = sum(bool(now) and not before for now, before in zip(new, old, strict=True))
     assert (pair["images"], pair["gained"], pair["lost"]) == (43, lost, 0)
