@@ -8,15 +8,17 @@ from unittest.mock import Mock, patch
 import pytest
 from bench.page import served
 from browser.test_views import Served, barriers
-from fakes.watched import judged, watched
+from fakes.watched import boxed, judged, watched
 from unit.ui.test_task_types import BOXED, row, several
 
 from octospoon.domain.pool.images import State
 from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.domain.trace import ImageRecord
+from octospoon.ui.export import export
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 Opener = Any
@@ -82,3 +84,58 @@ def test_boxes_are_drawn_where_they_are(tmp_path: Path, tab: Opener, width: int)
         assert "1 × cat" in page.locator("dl").inner_text()
         assert opened.overflow() <= 0
         assert barriers(opened) == []
+
+
+@pytest.fixture
+def detector(tmp_path: Path) -> Iterator[tuple[Served, str]]:
+    """Return the page of a deployment with boxes, whose audit images are judged by two detectors."""
+    world = Served(tmp_path / "kept", 90, task_type=DETECTION)
+    watched(world.fake)
+    boxed(world.fake)
+    world.fake.rank()()
+    world.read()
+    assert world.pages.kept["model"].now()["error"] == ""
+    with served(world.pages) as address:
+        yield world, address
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_detectors_are_judged_by_boxes(detector: tuple[Served, str], tab: Opener, scheme: str) -> None:
+    opened = tab(detector[1], scheme=scheme)
+    page = opened.page
+    opened.go("/model", "Model")
+    page.get_by_role("heading", name="Class by class").wait_for()
+    text = page.locator("main").inner_text()
+    for shown in ("AP50:", "AP50:95:", "AP50 by number of labels", "no boxes of this version are stored"):
+        assert shown in text
+    page.get_by_role("cell", name="Objects").or_(page.get_by_role("columnheader", name="Objects")).wait_for()
+    assert page.locator(".box.predicted:not(.right)").count() > 0
+    assert page.locator(".box:not(.predicted):not(.right)").count() == 0, "version 2 misses no object"
+    page.get_by_role("link", name="with owl predicted without being there").press("Enter")
+    page.get_by_role("heading", name="with owl predicted without being there").wait_for()
+    card = page.locator("#cell .gallery li").first
+    assert (card.locator(".box.right").count(), card.locator(".box.predicted:not(.right)").count()) == (2, 1)
+    assert "version 2 repairs" in page.locator("main").inner_text()
+    page.wait_for_load_state("networkidle")
+    assert barriers(opened) == []
+    assert opened.problems == []
+
+
+def test_an_export_draws_boxes_on_an_image(detector: tuple[Served, str], tmp_path: Path, tab: Opener) -> None:
+    export(detector[0].pages, tmp_path / "out")
+    opened = tab((tmp_path / "out" / "index.html").as_uri(), offline=True)
+    opened.go("/image/cat%2F00000.png", KEY)
+    opened.page.locator(".box.predicted").first.wait_for()
+    assert opened.page.locator(".box.predicted").count() == 2
+    assert opened.page.locator(".box:not(.predicted) .tag").all_inner_texts() == ["cat"]
+    assert "1 × cat, 1 × owl" in opened.page.locator("dl").inner_text()
+    assert opened.problems == []
+
+
+def test_a_batch_shows_the_boxes_of_its_images(detector: tuple[Served, str], tab: Opener) -> None:
+    opened = tab(detector[1])
+    opened.go("/batch", "Round 1")
+    cards = opened.page.locator(".card")
+    hidden = opened.page.get_by_text("The prediction is hidden").count()
+    assert 0 < hidden < cards.count(), "images of the audit share are blind"
+    assert cards.filter(has=opened.page.locator(".box.predicted")).count() == cards.count() - hidden

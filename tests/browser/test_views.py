@@ -15,12 +15,15 @@ from octospoon.domain.errors import ServiceUnavailable
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.manual import MANUAL
 from octospoon.domain.pool.images import RETIRED, State
+from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.ui.export import export
 from octospoon.ui.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from octospoon.domain.task_types.task_type import TaskType
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="`make test-browser` installs axe")
 Opener = Any
@@ -40,8 +43,14 @@ LIVE_VIEWS = {**VIEWS, "/watch": "Watch"}
 class Served:
     """The page over a world in memory."""
 
-    def __init__(self, folder: Path, images: int, classes: tuple[str, ...] = ("cat", "dog", "owl")) -> None:
-        self.fake = PageWorld(folder, images, classes)
+    def __init__(
+        self,
+        folder: Path,
+        images: int,
+        classes: tuple[str, ...] = ("cat", "dog", "owl"),
+        task_type: TaskType = CLASSIFICATION,
+    ) -> None:
+        self.fake = PageWorld(folder, images, classes, task_type)
         self.pages = Pages(self.fake.backend(), self.fake.world.clock)
         self.pool = self.fake.world.pool
 

@@ -43,7 +43,8 @@ def watched(fake: PageWorld) -> None:
         2, 900_000.0, days[-1].accuracy, "1970-01-10", days[-1].finding, (drifted,), tuple(days)
     )
     for job, accuracy in enumerate(ACCURACY, 1):
-        world.history.record(decision(job, accuracy, promoted=job != 3))
+        metric = fake.task_type.evaluator.metric_name
+        world.history.record(decision(job, accuracy, promoted=job != 3, metric=metric))
     world.control.now_state = TrainingState(
         JobStatus.FAILED, numbered(5), 5, 7, reason="MLflow does not answer", begun_at=990_000.0
     )
@@ -55,20 +56,20 @@ def watched(fake: PageWorld) -> None:
     ]
 
 
-def decision(job: int, accuracy: float, *, promoted: bool) -> ModelDecision:
+def decision(job: int, accuracy: float, *, promoted: bool, metric: str = "accuracy") -> ModelDecision:
     """Return the decision about the model of a job, with the measures that a job records."""
     estimate = proportion(round(accuracy * 60), 60)
     reasons = ("accuracy is not lower",) if promoted else ("accuracy fell by 0.04, 95 % interval below 0",)
     measures = {
-        "accuracy": estimate.value,
-        "accuracy_low": estimate.low,
-        "accuracy_high": estimate.high,
+        metric: estimate.value,
+        f"{metric}_low": estimate.low,
+        f"{metric}_high": estimate.high,
         "labels": 40.0 * job,
         "audit_labels": 10.0 * job,
     }
     if job > 2:
-        measures |= {"control_labels": 10.0 * job, "control_accuracy": accuracy - 0.1}
-        measures |= {"strategy_accuracy": accuracy - 0.05}
+        measures |= {"control_labels": 10.0 * job, f"control_{metric}": accuracy - 0.1}
+        measures |= {f"strategy_{metric}": accuracy - 0.05}
         measures |= {"strategy_lead_low": -0.01, "strategy_lead_high": 0.11}
     return ModelDecision(numbered(job), job, promoted, reasons, 100_000.0 * job, measures)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,12 +14,15 @@ from octospoon.domain.task_types.detection.matching import assigned
 from octospoon.domain.task_types.names import TaskTypeName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    import numpy.typing as npt
 
     from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.pool.images import PoolRow
     from octospoon.domain.task_types.detection.label import Box
     from octospoon.domain.task_types.task_type import TaskType
+    from octospoon.runtime.wiring.storage import Storage
 
 
 class Guess(NamedTuple):
@@ -97,20 +101,58 @@ def _names(history: ClassHistory, classes: Iterable[str]) -> set[str]:
     return {history.shown(name) for name in classes}
 
 
-def guess(task_type: TaskType, history: ClassHistory, row: PoolRow, classes: Sequence[str]) -> Guess | None:
-    """Return the prediction of a row; None without one, or if all its classes are retired.
+class Guesses:
+    """Makes predictions readable.
 
     Args:
         task_type: the kind of label.
-        history: the project's classes.
-        row: of the pool.
-        classes: names of the classes of the model that scored it.
+        history: the project's classes, whose present names are shown.
     """
-    if row.probabilities is None or classes_of(row.probabilities) != len(classes):
-        return None
-    translated = task_type.translation(history, classes)
-    if not translated.names:
-        return None
-    (best,) = task_type.predicted(translated(row.probabilities[np.newaxis]), translated.names)
-    shown = task_type.labels.shown(best.label, history)
-    return Guess(shown, best.confidence, boxes(task_type, best.label, history))
+
+    def __init__(self, task_type: TaskType, history: ClassHistory) -> None:
+        self._task_type, self._history = task_type, history
+        self._translation = cache(partial(task_type.translation, history))
+
+    def __call__(
+        self, probabilities: npt.NDArray[np.float32] | None, classes: tuple[str, ...]
+    ) -> Guess | None:
+        """Return the prediction of an image; None without one, or if all its classes are retired.
+
+        Args:
+            probabilities: float32 [C], or boxes float32 [K, 4 + C]; None for none.
+            classes: names of the classes of the model that made them.
+        """
+        if probabilities is None or classes_of(probabilities) != len(classes):
+            return None
+        translated = self._translation(classes)
+        if not translated.names:
+            return None
+        (best,) = self._task_type.predicted(translated(probabilities[np.newaxis]), translated.names)
+        shown = self._task_type.labels.shown(best.label, self._history)
+        return Guess(shown, best.confidence, boxes(self._task_type, best.label, self._history))
+
+
+def of_images(
+    storage: Storage,
+    history: ClassHistory,
+    keys: Sequence[str],
+    predicted: Callable[[PoolRow], Guess | None],
+) -> dict[str, dict[str, Any]]:
+    """Return the boxes of labels and predictions by key; nothing where the task type has none.
+
+    Args:
+        storage: the tables.
+        history: the project's classes.
+        keys: of images.
+        predicted: gives the prediction of a row.
+    """
+    task_type = storage.task_type
+    if task_type.name != TaskTypeName.DETECTION:
+        return {}
+    labels = {(image.key, image.etag): image.label for image in storage.labels.labelled()}
+    shown = {}
+    for key, row in storage.pool.rows(keys).items():
+        label = labels.get((key, row.etag))
+        drawn = boxes(task_type, label, history) if label else []
+        shown[key] = {"boxes": drawn, "predicted": predicted(row)}
+    return shown

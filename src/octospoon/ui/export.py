@@ -78,7 +78,8 @@ def export(pages: Pages, folder: Path, images: int = IMAGES) -> Written:
     first = [*_keys_of(batches.values()), *_keys_of_figures(**figures)]
     chosen = _with_thumbnail(snapshot, first, images)
     folder.mkdir(parents=True, exist_ok=True)
-    views = {**batches, **figures, "stories": _stories(pages, [snapshot.keys[i] for i in chosen[:STORIES]])}
+    keys = [snapshot.keys[i] for i in chosen]
+    views = {**batches, **figures, "stories": _stories(pages, keys[:STORIES]), "boxes": pages.boxes(keys)}
     for name, content in _files(pages, snapshot, views, chosen):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

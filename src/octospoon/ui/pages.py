@@ -10,7 +10,7 @@ from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.ui import galleries, judging, watching
-from octospoon.ui.boxes import boxes, guess
+from octospoon.ui.boxes import Guesses, boxes, of_images
 from octospoon.ui.kept import Kept
 from octospoon.ui.pool_reader import PoolReader, clear
 from octospoon.ui.refresher import DAILY, OFTEN, Refresher
@@ -143,6 +143,10 @@ class Pages:
         self._remember([(key, document["etag"])])
         return document
 
+    def boxes(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the boxes of labels and predictions by key; nothing where the task type has none."""
+        return of_images(self._backend.storage, self._backend.history(), keys, self._predicted())
+
     def story(self, key: str) -> Trace:
         """Return the story of an image.
 
@@ -256,12 +260,12 @@ class Pages:
         return galleries.batch(round_, rows, entries, self.pool.snapshot, self._predicted())
 
     def _predicted(self) -> Callable[[PoolRow], Guess | None]:
-        history, task_type = self._backend.history(), self._backend.storage.task_type
+        guesses = Guesses(self._backend.storage.task_type, self._backend.history())
         version = lru_cache(self._backend.storage.champions.version)
 
         def predicted(row: PoolRow) -> Guess | None:
             pointer = version(row.model_version)
-            return guess(task_type, history, row, pointer.classes) if pointer else None
+            return guesses(row.probabilities, pointer.classes) if pointer else None
 
         return predicted
 

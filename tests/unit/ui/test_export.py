@@ -12,11 +12,12 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from fakes.page import PageWorld
-from fakes.watched import judged, watched
+from fakes.watched import boxed, judged, watched
 
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Annotation
+from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.trace import Export, Trace, Training
 from octospoon.ui import assets
 from octospoon.ui.export import NEIGHBOURS, STORIES, export
@@ -103,6 +104,20 @@ def test_an_export_tells_stories_of_rounds_first(tmp_path: Path) -> None:
     assert events["exported"] == "task 5"
     assert events["annotated"] == "cat, annotation 7"
     assert events["trained on"] == "train-000001 (train) as cat"
+
+
+def test_an_export_holds_the_boxes_of_images(tmp_path: Path) -> None:
+    fake = PageWorld(tmp_path / "kept", 9, task_type=DETECTION)
+    key, *_ = boxed(fake, audit=3)
+    export(Pages(fake.backend(), fake.world.clock), tmp_path / "out", images=5)
+    shown = arrived(tmp_path / "out", "boxes")
+    assert len(shown) == 5
+    assert [box["name"] for box in shown[key]["boxes"]] == ["cat"]
+    text, confidence, predicted = shown[key]["predicted"]
+    assert (text, [box["name"] for box in predicted]) == ("1 × cat, 1 × owl", ["cat", "owl"])
+    assert 0 < confidence < 1
+    without = next(key for key in shown if not shown[key]["boxes"])
+    assert shown[without]["predicted"] is not None
 
 
 def test_an_export_holds_the_figures_without_messages(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.domain.trace import ImageRecord
 from octospoon.ui import judging, watching
-from octospoon.ui.boxes import boxes, compared, guess
+from octospoon.ui.boxes import Guesses, boxes, compared
 from octospoon.ui.packing import unpack
 from octospoon.ui.pages import Pages
 from octospoon.ui.server import application
@@ -101,7 +101,7 @@ def row(key: str = "cat/00000.png") -> PoolRow:
 def test_boxes_come_from_labels_and_predictions(fake: PageWorld) -> None:
     assert boxes(MULTILABEL, CAT_AND_OWL, fake.history) == []
     assert [each["name"] for each in boxes(DETECTION, BOXED, fake.history)] == ["cat", "owl"]
-    made = guess(DETECTION, fake.history, row(), CLASSES)
+    made = Guesses(DETECTION, fake.history)(row().probabilities, CLASSES)
     assert made is not None
     assert made.text == "1 × cat"
     (box,) = made.boxes
@@ -109,7 +109,7 @@ def test_boxes_come_from_labels_and_predictions(fake: PageWorld) -> None:
 
 
 def test_boxes_of_another_class_list_are_left_out(fake: PageWorld) -> None:
-    assert guess(DETECTION, fake.history, row(), ("cat", "dog")) is None
+    assert Guesses(DETECTION, fake.history)(row().probabilities, ("cat", "dog")) is None
 
 
 def test_an_image_shows_both_kinds_of_boxes(fake: PageWorld) -> None:

@@ -74,7 +74,7 @@
 
   /** Return the boxes over a picture, which fits into its element with its own ratio of sides. */
   function overlay(picture, boxes) {
-    const layer = o.h("span", { class: "overlay", "aria-hidden": "true" }, boxes.map((box) => {
+    const layer = o.h("span", { class: "overlay", "aria-hidden": "true", hidden: true }, boxes.map((box) => {
       const element = o.h("span", { class: `box${box.predicted ? " predicted" : ""}${box.right ? " right" : ""}`, title: box.name }, o.h("span", { class: "tag" }, box.name));
       Object.assign(element.style, { left: `${100 * box.x1}%`, top: `${100 * box.y1}%`, width: `${100 * (box.x2 - box.x1)}%`, height: `${100 * (box.y2 - box.y1)}%` });
       return element;
@@ -82,6 +82,7 @@
     const place = () => {
       const scale = Math.min(picture.clientWidth / picture.naturalWidth, picture.clientHeight / picture.naturalHeight);
       if (!Number.isFinite(scale)) return;
+      layer.hidden = false;
       const width = scale * picture.naturalWidth, height = scale * picture.naturalHeight;
       Object.assign(layer.style, { left: `${picture.offsetLeft + (picture.clientWidth - width) / 2}px`, top: `${picture.offsetTop + (picture.clientHeight - height) / 2}px`, width: `${width}px`, height: `${height}px` });
     };

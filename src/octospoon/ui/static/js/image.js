@@ -10,7 +10,7 @@
       o.fill(content, search, o.h("p", { role: "status" }, "Reading its story …"));
       let found;
       try {
-        found = o.live ? await o.json("image", { key: rest }) : of(await o.pool(), await stories(), rest);
+        found = o.live ? await o.json("image", { key: rest }) : of(await o.pool(), await exported("stories"), await exported("boxes"), rest);
       } catch (error) {
         return void o.fill(content, o.h("h1", { class: "key" }, rest), search, o.failed(error));
       }
@@ -26,20 +26,20 @@
     },
   };
 
-  let told = null; // the stories of a static export, which never change
+  const kept = {}; // the documents of a static export, which never change
 
-  async function stories() { return (told = told || await o.json("stories")); }
+  async function exported(name) { return (kept[name] = kept[name] || await o.json(name)); }
 
-  /** Return what a static export knows of an image: the nearest images that it has, and the story of some. */
-  function of(pool, known, key) {
+  /** Return what a static export knows of an image: the nearest images that it has, and the story and the boxes of some. */
+  function of(pool, known, boxes, key) {
     const i = pool.keys.indexOf(key);
     if (i < 0) throw new Error("The export does not contain this image.");
     const { columns, classes, states, reasons } = pool;
     const named = (number) => (number < 0 ? null : classes[number]);
     const label = named(columns.label[i]), width = columns.near.length / pool.length;
-    const predicted = named(columns.predicted[i]);
+    const predicted = named(columns.predicted[i]), given = predicted === null ? null : [predicted, columns.confidence[i]];
     return {
-      id: pool.ids[i], predicted: predicted === null ? null : [predicted, columns.confidence[i]],
+      id: pool.ids[i], ...(Object.hasOwn(boxes, key) ? boxes[key] : { predicted: given }),
       trace: Object.hasOwn(known, key) ? known[key] : {
         key, state: states[columns.state[i]], label: label === null ? null : { label }, reason: "", export: null, notes: [],
         quarantine: columns.reason[i] < 0 ? null : reasons[columns.reason[i]],
