@@ -121,6 +121,20 @@ def test_detectors_are_judged_by_boxes(detector: tuple[Served, str], tab: Opener
     assert opened.problems == []
 
 
+def test_the_map_has_colours_for_boxes(detector: tuple[Served, str], tab: Opener) -> None:
+    opened = tab(detector[1])
+    opened.go("/map?colour=predicted", "Pool")
+    opened.page.get_by_role("button", name="owl").click()
+    opened.page.get_by_role("button", name="Select what stands out").click()
+    doubtful = [at for at in range(90) if at % 4 == 0 or at % 3 == 2]  # an owl is predicted in these
+    opened.page.get_by_role("heading", name=f"{len(doubtful)} images selected").wait_for()
+    opened.page.get_by_label("Colour by").select_option("boxes")
+    opened.page.get_by_text("2 boxes").wait_for()
+    assert "1 box" in opened.page.locator(".ends").inner_text()
+    assert barriers(opened) == []
+    assert opened.problems == []
+
+
 def test_an_export_draws_boxes_on_an_image(detector: tuple[Served, str], tmp_path: Path, tab: Opener) -> None:
     export(detector[0].pages, tmp_path / "out")
     opened = tab((tmp_path / "out" / "index.html").as_uri(), offline=True)

@@ -395,6 +395,7 @@ class FakePool:
                 audit=pick.audit if pick else False,
                 arrived=row.arrived,
                 reason=row.reason if row.state is State.QUARANTINED else "",
+                boxes=probabilities if probabilities is not None and probabilities.ndim > 1 else None,
             )
 
     def counts(self) -> dict[State, int]:

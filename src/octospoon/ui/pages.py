@@ -54,7 +54,7 @@ class Pages:
             storage.champions,
             storage.observations,
             backend.history,
-            storage.task_type.labels,
+            storage.task_type,
             backend.folder,
         )
         every = OFTEN if backend.local else DAILY

@@ -12,9 +12,10 @@ import numpy as np
 
 from octospoon.domain.pool.keys import image_id
 from octospoon.ui import map_file
+from octospoon.ui.boxes import Guesses
 from octospoon.ui.map_file import PoolMap
 from octospoon.ui.sample import LIMIT, read_sample
-from octospoon.ui.snapshot import MAP, PCA, Shown, Snapshot, columns, spread_over
+from octospoon.ui.snapshot import MAP, PCA, Seen, Shown, Snapshot, columns, spread_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.pool.images import PoolImage
-    from octospoon.domain.task_types.task_type import StoredLabels
+    from octospoon.domain.task_types.task_type import TaskType
     from octospoon.ports.models import Champions, Observations
     from octospoon.ports.pool import PoolReport
     from octospoon.ui.map_file import Placed
@@ -40,7 +41,7 @@ class PoolReader:
         champions: the models and their classes.
         observations: the newest test for drift.
         history: the project's classes.
-        labels: the meaning of stored labels.
+        task_type: the kind of label.
         folder: for the maps and temporary files; it exists.
         limit: most images of a snapshot.
     """
@@ -49,7 +50,7 @@ class PoolReader:
     champions: Champions
     observations: Observations
     history: Callable[[], ClassHistory]
-    labels: StoredLabels
+    task_type: TaskType
     folder: Path
     limit: int = LIMIT
 
@@ -82,19 +83,8 @@ class PoolReader:
             spool.unlink(missing_ok=True)
 
     def _publish(self, sample: Sample, facts: dict[str, object], publish: Callable[[Snapshot], None]) -> None:
-        history, pointers = self.history(), cache(self.champions.version)
-
-        def classes(version: int) -> tuple[str, ...]:
-            known = pointers(version)
-            return known.classes if known else ()
-
         drifted = {each.key: each.score for each in self.observations.read().drifted}
-
-        def members(label: str) -> list[str]:
-            return sorted({history.shown(name) for name in self.labels.classes(label)})
-
-        shown = Shown(classes, history.shown, lambda label: self.labels.shown(label, history), members)
-        made, names = columns(sample.images, shown, drifted)
+        made, names = columns(sample.images, self._shown(), drifted)
         nowhere = np.full((len(sample.images), 2), np.nan, np.float32)
         snapshot = Snapshot(
             {**facts, **names, "method": PCA},
@@ -114,6 +104,28 @@ class PoolReader:
             fresh = map_file.compute(ids, sample.embeddings, self.folder)
             fresh.save(path)
             publish(_with_places(snapshot, sample, fresh, mapped=True))
+
+    def _shown(self) -> Shown:
+        history, version, labels = self.history(), cache(self.champions.version), self.task_type.labels
+        guesses = Guesses(self.task_type, history)
+
+        def predicted(image: PoolImage) -> Seen | None:
+            pointer = version(image.model_version)
+            known = pointer.classes if pointer else ()
+            if image.boxes is not None:
+                guess = guesses(image.boxes, known)
+                return guess and Seen(
+                    guess.text, sorted({each["name"] for each in guess.boxes}), len(guess.boxes)
+                )
+            if image.top_class is None or image.top_class >= len(known):
+                return None
+            name = history.shown(known[image.top_class])
+            return Seen(name, [name])
+
+        def members(label: str) -> list[str]:
+            return sorted({history.shown(name) for name in labels.classes(label)})
+
+        return Shown(predicted, lambda label: labels.shown(label, history), members)
 
 
 def _with_places(

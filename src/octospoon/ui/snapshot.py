@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from octospoon.ui.sample import Sample
 
 STATES = tuple(State)
-FORMAT = 1
+FORMAT = 2
 """Changes with the content of the file; a file of another format is read anew from the pool."""
 PCA, MAP = "components", "map"
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -98,19 +98,25 @@ class Names:
         return list(self._numbers)
 
 
+class Seen(NamedTuple):
+    """What a model sees in an image: a text, its classes, and the number of boxes, -1 without boxes."""
+
+    text: str
+    classes: Sequence[str]
+    boxes: int = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """How classes and labels are shown.
 
     Attributes:
-        classes: gives the class names of a model version.
-        name: gives the present name of a class.
+        predicted: gives the prediction of an image; None without one.
         label: gives a stored label as people read it.
         members: gives the present names of the classes in a stored label.
     """
 
-    classes: Callable[[int], Sequence[str]]
-    name: Callable[[str], str]
+    predicted: Callable[[PoolImage], Seen | None]
     label: Callable[[str], str]
     members: Callable[[str], Sequence[str]]
 
@@ -125,11 +131,13 @@ class ClassNumbers:
     def __init__(self, shown: Shown) -> None:
         self._shown, self._names, self._members = shown, Names(), dict[int, "Sequence[str]"]()
 
-    def predicted(self, image: PoolImage) -> int:
-        """Return the number of an image's predicted class; -1 for none."""
-        known = self._shown.classes(image.model_version) if image.top_class is not None else ()
-        inside = image.top_class is not None and image.top_class < len(known)
-        return self._names.number(self._shown.name(known[image.top_class or 0])) if inside else -1
+    def predicted(self, seen: Seen | None) -> int:
+        """Return the number of a prediction; -1 for none."""
+        if seen is None:
+            return -1
+        number = self._names.number(seen.text)
+        self._members.setdefault(number, seen.classes)
+        return number
 
     def label(self, image: PoolImage) -> int:
         """Return the number of an image's label; -1 for none."""
@@ -161,15 +169,18 @@ def columns(
 
     Returns:
         ``state`` (in `STATES`), ``predicted``, ``label``, ``strategy`` and ``reason`` (numbers of names),
-        ``confidence``, ``round``, ``day`` (since 1970), ``drift`` and ``audit``; and the names. For each name
-        in ``classes``, ``members`` has the classes that it stands for: a label may have several, or none.
+        ``confidence``, ``round``, ``day`` (since 1970), ``drift`` and ``audit``, of a detector the number of
+        predicted ``boxes``; and the names. For each name in ``classes``, ``members`` has the classes that it
+        stands for: a label may have several, or none.
     """
     classes, strategies, reasons = ClassNumbers(shown), Names(), Names()
     column = partial(_column, images)
+    seen = [shown.predicted(image) for image in images]
     made = {
         "state": column("u1", lambda image: STATES.index(image.state)),
-        "predicted": column("i2", classes.predicted),
-        "label": column("i4", classes.label),  # labels of several classes have many texts
+        # predictions and labels with several classes have many texts
+        "predicted": np.array([classes.predicted(each) for each in seen], "i4"),
+        "label": column("i4", classes.label),
         "confidence": column("f4", lambda image: np.nan if image.top_class is None else image.confidence),
         "round": column("i4", lambda image: image.round_number or -1),
         "strategy": column("i2", lambda image: strategies.number(image.strategy or None)),
@@ -178,6 +189,8 @@ def columns(
         "drift": column("f4", lambda image: drifted.get(image.key, np.nan)),
         "reason": column("i2", lambda image: reasons.number(image.reason or None)),
     }
+    if any(each is not None and each.boxes >= 0 for each in seen):
+        made["boxes"] = np.array([each.boxes if each else -1 for each in seen], "i2")
     return made, {**classes.names(), "strategies": strategies.names(), "reasons": reasons.names()}
 
 

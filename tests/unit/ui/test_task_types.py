@@ -125,6 +125,24 @@ def test_an_image_shows_both_kinds_of_boxes(fake: PageWorld) -> None:
     assert [box["name"] for box in shown["predicted"][2]] == ["cat"]
 
 
+def test_the_map_knows_the_predicted_boxes(tmp_path: Path) -> None:
+    fake = PageWorld(tmp_path, 9, task_type=DETECTION)
+    blank = np.zeros((1, 4 + len(CLASSES)), np.float32)
+    fake.world.pool.table["owl/00005.png"].prediction = replace(
+        fake.world.pool.table["owl/00005.png"].prediction, probabilities=blank
+    )
+    pages = Pages(fake.backend(), fake.world.clock)
+    pages.pool.refresh()
+    header, arrays = unpack(pages.document() or b"")
+    seen = {
+        key: (header["classes"][name], header["members"][name], int(boxes))
+        for key, name, boxes in zip(header["keys"], arrays["predicted"], arrays["boxes"], strict=True)
+    }
+    assert seen["cat/00000.png"] == ("1 × cat, 1 × owl", ["cat", "owl"], 2)
+    assert seen["dog/00001.png"] == ("1 × dog", ["dog"], 1)
+    assert seen["owl/00005.png"] == ("no objects", [], 0)
+
+
 def test_detectors_are_judged_by_their_stored_boxes(tmp_path: Path) -> None:
     fake = PageWorld(tmp_path, 90, task_type=DETECTION)
     keys = boxed(fake)

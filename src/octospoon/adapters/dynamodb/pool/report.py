@@ -22,6 +22,7 @@ from octospoon.adapters.dynamodb.items import (
     unpack_prediction,
 )
 from octospoon.adapters.dynamodb.labelled import ATTRIBUTES, labelled_image
+from octospoon.domain.pool import stored_boxes
 from octospoon.domain.pool.images import RETIRED, ImageRef, PoolImage, State, StoredPrediction
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _PREDICTED = ("key", "etag", "state", "model_version", "top_class", "confidence"
 
 _MAPPED = (
     *("key", "etag", "state", "model_version", "backbone", "embedding", "top_class", "confidence", "label"),
-    *("round", "strategy", "audit", "arrival", "reason"),
+    *("round", "strategy", "audit", "arrival", "reason", "boxes"),
 )
 
 
@@ -153,4 +154,5 @@ def _mapped(item: Item) -> PoolImage:
         audit=flag(item, "audit"),
         arrived=text(item, "arrival").partition("/")[0],
         reason=reason if quarantined else "",
+        boxes=stored_boxes.unpack(item["boxes"]["B"]) if "boxes" in item and not quarantined else None,
     )

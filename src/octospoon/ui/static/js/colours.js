@@ -52,8 +52,8 @@
     };
   }
 
-  /** Colour by the classes of labels, which may have several: an image counts for each of them, and has the
-      colour of its rarest one. */
+  /** Colour by the classes of labels or predictions, which may have several: an image counts for each of them,
+      and has the colour of its rarest one. */
   function byClasses(pool, column) {
     const values = pool.columns[column], several = pool.members || pool.classes.map((name) => [name]);
     const members = several.map((names, i) => (names.length ? names : [pool.classes[i]])); // a label without a class
@@ -76,15 +76,16 @@
 
   const inOrder = (_, place) => CLASSES[place] || OTHER;
 
-  /** The colourings by their name in the address. */
+  /** The colourings by their name in the address; `in` says whether a pool has the values. */
   o.colourings = {
     state: { title: "State", make: (pool) => byNames(pool, "state", pool.states, (value) => STATES[pool.states[value]]) },
-    predicted: { title: "Predicted class", make: (pool) => byNames(pool, "predicted", pool.classes, inOrder) },
+    predicted: { title: "Predicted class", make: (pool) => byClasses(pool, "predicted") },
     label: { title: "Label", make: (pool) => byClasses(pool, "label") },
     strategy: { title: "Chosen by", make: (pool) => byNames(pool, "strategy", pool.strategies, inOrder) },
     confidence: { title: "Confidence", make: (pool) => byNumber(pool.columns.confidence, Number.isNaN, o.percent) },
     round: { title: "Round", make: (pool) => byNumber(pool.columns.round, (value) => value < 0, (value) => `round ${value}`) },
     day: { title: "Day of upload", make: (pool) => byNumber(pool.columns.day, (value) => value < 0, o.day) },
+    boxes: { title: "Number of boxes", in: (pool) => "boxes" in pool.columns, make: (pool) => byNumber(pool.columns.boxes, (value) => value < 0, (value) => `${value} ${value === 1 ? "box" : "boxes"}`) },
     drift: { title: "Drift", make: (pool) => byNumber(pool.columns.drift, Number.isNaN, (value) => value.toPrecision(3)) },
   };
 })(octospoon);

@@ -46,7 +46,8 @@
       this.panel = o.h("section", { class: "selection", "aria-label": "Selection" });
       this.hint = o.h("p", { class: "note" });
       this.select = o.h("select", { onchange: (event) => { history.replaceState(null, "", `#/map?colour=${event.target.value}`); this.colourBy(event.target.value); } });
-      for (const [name, { title }] of Object.entries(o.colourings)) this.select.append(o.h("option", { value: name }, title));
+      this.colourings = Object.fromEntries(Object.entries(o.colourings).filter(([, each]) => !each.in || each.in(pool)));
+      for (const [name, { title }] of Object.entries(this.colourings)) this.select.append(o.h("option", { value: name }, title));
       this.lassoButton = o.h("button", { type: "button", "aria-pressed": "false", title: "Key: L. With a mouse, Shift and drag does the same.", onclick: () => this.toggleLasso() }, "Lasso");
       const tools = [
         this.lassoButton,
@@ -68,7 +69,7 @@
       o.fill(this.hint, o.text(this.note(state)));
       this.counts.textContent = `${o.count(state.total, "image")}: ${Object.entries(state.counts).filter(([, number]) => number).map(([name, number]) => `${number.toLocaleString("en")} ${name}`).join(", ")}`;
       document.addEventListener("keydown", this.key);
-      const wanted = colour in o.colourings ? colour : this.name;
+      const wanted = colour in this.colourings ? colour : this.name;
       if (!this.plot) {
         this.plot = this.plotted();
         this.listSelection();
@@ -106,9 +107,9 @@
     }
 
     colour() {
-      const colouring = o.colourings[this.name].make(this.pool);
+      const colouring = this.colourings[this.name].make(this.pool);
       this.colouring = colouring;
-      o.fill(this.legend, o.h("h2", {}, o.colourings[this.name].title), colouring.legend ? this.names(colouring) : this.scale(colouring));
+      o.fill(this.legend, o.h("h2", {}, this.colourings[this.name].title), colouring.legend ? this.names(colouring) : this.scale(colouring));
       this.paint();
     }
 
