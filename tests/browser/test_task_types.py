@@ -116,6 +116,7 @@ def test_detectors_are_judged_by_boxes(detector: tuple[Served, str], tab: Opener
     card = page.locator("#cell .gallery li").first
     assert (card.locator(".box.right").count(), card.locator(".box.predicted:not(.right)").count()) == (2, 1)
     assert "version 2 repairs" in page.locator("main").inner_text()
+    assert "lead to port 8188" in page.locator("main").inner_text(), "tests use a free port"
     page.wait_for_load_state("networkidle")
     assert barriers(opened) == []
     assert opened.problems == []

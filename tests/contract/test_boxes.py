@@ -64,6 +64,16 @@ def test_boxes_come_back_as_they_were_written(pool: Stores) -> None:
     assert same(stored(pool, 0), detected(0)), "an image without boxes is scored too"
 
 
+def test_the_whole_pool_comes_with_its_boxes(pool: Stores) -> None:
+    pool.scoring.put_score(image(1), detected(3))
+    pool.scoring.put_score(image(2), detected(0))
+    read = {each.key: each.boxes for each in pool.pool_report.images()}
+    for i in (1, 2):
+        boxes = read[image(i).key]
+        assert boxes is not None
+        np.testing.assert_allclose(boxes, stored(pool, i)[: len(boxes)])
+
+
 def test_a_newer_detector_replaces_the_boxes(pool: Stores) -> None:
     pool.scoring.put_score(image(1), detected(3))
 

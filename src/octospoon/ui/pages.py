@@ -6,6 +6,7 @@ import threading
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from octospoon.adapters.mlflow.page_link import PORT
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.task_types.names import TaskTypeName
@@ -94,6 +95,7 @@ class Pages:
             "counts": snapshot.facts["counts"] if snapshot else {},
             "read_dollars": 0.0 if self._backend.local else total * self._backend.read_cost / 1e6,
             "rounds": self._backend.storage.rounds.last_number(),
+            "linked_port": PORT,
         }
 
     def document(self) -> bytes | None:

@@ -17,5 +17,5 @@ def description(version: int) -> str:
     return (
         f"[octospoon's page](http://127.0.0.1:{PORT}/#/model?version={version}) shows version {version}: its "
         "mistakes, and what it changes image by image. Start the page first: `octospoon ui`, or for a stack "
-        "on AWS `octospoon ui --stack NAME`."
+        f"on AWS `octospoon ui --stack NAME`. If it prints another port than {PORT}, put that into the link."
     )

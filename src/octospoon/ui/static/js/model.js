@@ -5,15 +5,15 @@
 
   o.views.model = {
     title: "Model",
-    show: (content, { query }) => o.kept(content, "model", "Model", (document) => drawn(document, query)),
+    show: (content, { query, state }) => o.kept(content, "model", "Model", (document) => drawn(document, query, state)),
   };
 
-  function drawn(document, query) {
+  function drawn(document, query, state) {
     const decided = document.jobs.filter((job) => job.decision).map((job) => job.decision).reverse();
     if (document.version === null && !decided.length) {
       return o.empty("There is no trained model yet", "Label a batch: `octospoon rank` sends one to the annotators. The first training job starts by itself.", `${o.count(document.new_labels, "new label")} so far; \`octospoon status\` says how many start it.`);
     }
-    const curve = [pair(learning(decided, document.metric), decisions(decided))];
+    const curve = [pair(learning(decided, document.metric), decisions(decided, state))];
     if (document.version === null) return [...curve, section("Audit images", o.note("No trained model is in service, so nothing can be judged."))];
     return [accuracy(document), ...curve, ...judged(document, query)];
   }
@@ -39,7 +39,7 @@
       notes.length ? o.note(notes.join(" ")) : null);
   }
 
-  function decisions(decided) {
+  function decisions(decided, state) {
     const title = "What the gate decided";
     if (!decided.length) return section(title, o.note("No job has trained a model yet."));
     const item = (each) => o.h("li", { class: each.promoted ? "promoted" : "refused" },
@@ -47,6 +47,7 @@
       o.live ? o.h("a", { href: `run/${each.version}`, rel: "noreferrer" }, "Run in MLflow") : null);
     const newest = decided.slice().reverse(), older = newest.splice(DECISIONS);
     return section(title, o.h("ul", { class: "decisions" }, newest.map(item)),
+      o.live && location.port !== String(state.linked_port) ? o.note(`The links in MLflow lead to port ${state.linked_port}. This page is at port ${location.port}: put that into their address, or start \`octospoon ui\` while port ${state.linked_port} is free.`) : null,
       older.length ? o.h("details", {}, o.h("summary", {}, o.count(older.length, "earlier decision")), o.h("ul", { class: "decisions" }, older.map(item))) : null);
   }
 
