@@ -31,25 +31,27 @@ def main() -> int:
     """Check all templates; return the exit status, 1 if a template is wrong in a region."""
     offered, left_out = offering_regions()
     if chosen := sys.argv[1:]:
+        if unknown := [region for region in chosen if region not in offered]:
+            raise SystemExit(f"{', '.join(unknown)}: choose from {', '.join(sorted(offered))}")
         offered, left_out = {region: offered[region] for region in chosen}, {}
     files = templates()
-    checked = [(usable(files, *each), each[0]) for each in offered.items()]
+    checked = [(usable(files, region, partition), region) for region, partition in offered.items()]
     with Pool(os.cpu_count()) as pool:
-        found = dict(zip(offered, pool.starmap(findings, checked, chunksize=1), strict=True))
+        by_region = dict(zip(offered, pool.starmap(findings, checked, chunksize=1), strict=True))
     by_partition = defaultdict(list)
     for region, partition in offered.items():
         by_partition[partition].append(region)
     for partition, regions in sorted(by_partition.items()):
-        named = sum(bool(found[region]) for region in regions)
-        print(f"{partition}: {len(regions)} regions, {named} with findings ({', '.join(sorted(regions))})")
+        wrong = sum(bool(by_region[region]) for region in regions)
+        print(f"{partition}: {len(regions)} regions, {wrong} with findings ({', '.join(sorted(regions))})")
     for region, why in left_out.items():
         print(f"left out: {region}, {why}")
     for name, service in OF_TEMPLATE.items():
-        without = sorted(region for used, region in checked if ROOT / name not in used)
-        print(f"{name}: not in {', '.join(without)}, without {service}")
-    lines = sorted({line for each in found.values() for line in each})
+        if without := sorted(region for used, region in checked if ROOT / name not in used):
+            print(f"{name}: not in {', '.join(without)}, without {service}")
+    lines = sorted({line for of_region in by_region.values() for line in of_region})
     for line in lines:
-        print(f"{line} [{', '.join(sorted(region for region in found if line in found[region]))}]")
+        print(f"{line} [{', '.join(sorted(region for region in by_region if line in by_region[region]))}]")
     print(f"{len(files)} templates, {len(offered)} regions, {len(lines)} findings")
     return 1 if lines else 0
 
@@ -57,14 +59,14 @@ def main() -> int:
 def templates() -> list[Path]:
     """Return template.yaml and every other CloudFormation template of the checkout."""
     others = sorted((ROOT / "infra").rglob("*.yaml"))
-    return [ROOT / "template.yaml", *(each for each in others if "\nResources:\n" in each.read_text())]
+    return [ROOT / "template.yaml", *(path for path in others if "\nResources:\n" in path.read_text())]
 
 
 def offering_regions() -> tuple[dict[str, str], dict[str, str]]:
     """Return the partition of each region that offers the services, and why each other one is left out."""
     offered, left_out = {}, {}
     described = {
-        each.stem for each in (Path(cfnlint.__file__).parent / "data/schemas/providers").glob("*.json")
+        path.stem for path in (Path(cfnlint.__file__).parent / "data/schemas/providers").glob("*.json")
     }
     aws = botocore.session.get_session()
     partitions = {
@@ -74,7 +76,7 @@ def offering_regions() -> tuple[dict[str, str], dict[str, str]]:
     }
     for region in REGIONS:
         partition = partitions.get(region)
-        lacks = [each for each in NEEDED if partition and not offers(aws, each, partition, region)]
+        lacks = [name for name in NEEDED if partition and not offers(aws, name, partition, region)]
         if region not in described:
             left_out[region] = "cfn-lint has no description of its resources"
         elif partition is None:
