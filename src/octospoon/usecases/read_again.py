@@ -135,7 +135,7 @@ class ReadAgain:
         if at.generation != pointer.generation:
             LOG.info("generation %d is outdated: version %d is in service", at.generation, pointer.version)
             return Step()
-        check_age(at, now)
+        check_age(reading, now)
         if not self.progress.takes(_progress(reading), reading.step, now, now - BUSY):
             LOG.info("another message reads shard %d, or a newer run does", at.shard)
             return Step()

@@ -19,6 +19,7 @@ EVERY = -1
 LONGEST = 7 * 86_400.0
 """Seconds after which a chain of messages ends, whatever is left."""
 _STOPPED = "re-scoring shard %d stopped: %s. `octospoon rescore` begins again"
+_READING_STOPPED = "reading shard %d again stopped: %s. `octospoon rescore --full --yes` begins again"
 
 
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,10 +87,11 @@ def reordering(segment: Segment, order: str, now: float) -> Segment:
     )
 
 
-def check_age(segment: Segment, now: float) -> None:
+def check_age(message: Segment | Reading, now: float) -> None:
     """Raise NoProgress if the chain of a message lasts too long. `now` is in epoch seconds."""
-    if segment.since and now > segment.since + LONGEST:
-        raise NoProgress(_STOPPED % (segment.shard, f"it took more than {LONGEST / 86_400:g} days"))
+    at, text = (message, _STOPPED) if isinstance(message, Segment) else (message.at, _READING_STOPPED)
+    if at.since and now > at.since + LONGEST:
+        raise NoProgress(text % (at.shard, f"it took more than {LONGEST / 86_400:g} days"))
 
 
 def continuation(done: Segment, rest: Segment, stale: int, now: float) -> Segment:
@@ -174,7 +176,7 @@ def next_window(reading: Reading, window: int, left: int) -> Reading:
     """
     at, to = reading.at, reading.to
     if to is None or to.place <= at.place:
-        raise NoProgress(_STOPPED % (at.shard, f"it made no progress at {at.place}"))
+        raise NoProgress(_READING_STOPPED % (at.shard, f"it made no progress at {at.place}"))
     # the index at the end brings all images again that are left, and they are counted there
     before = 0 if to.place[0] > at.place[0] else reading.left + left
     return Reading(

@@ -454,6 +454,21 @@ def test_another_order_is_written_from_the_stored_boxes() -> None:
     assert not world.scored
 
 
+def test_shard_whose_walk_stays_in_place_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(pool_size=60)
+    world.case().champion_changed()
+    for body in world.queue:
+        world.case().segment(body, 1e12)
+
+    def stays(*_: object) -> tuple[list[str], float]:
+        world.clock.time += 1.0
+        return [], -1.0
+
+    monkeypatch.setattr(world.pool, "uploaded", stays)
+    with pytest.raises(NoProgress, match="made no progress at"):
+        world.case().reading(world.later[0][1], world.clock.time + 75)
+
+
 def test_messages_without_end_or_sense_are_refused() -> None:
     world = World(pool_size=60)
     world.case().champion_changed()
@@ -464,6 +479,6 @@ def test_messages_without_end_or_sense_are_refused() -> None:
         world.case().reading("{}", 1e12)
 
     world.clock.time += LONGEST + 1
-    with pytest.raises(NoProgress, match="more than 7 days"):
+    with pytest.raises(NoProgress, match=r"more than 7 days\. `octospoon rescore --full --yes`"):
         world.case().reading(first, 1e12)
     assert decode_reading(first).at.generation == 2
