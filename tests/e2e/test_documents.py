@@ -204,7 +204,6 @@ NAMES = {
     "label-studio-project",
     "model import",
     "model import FILE",
-    "model import --to FILE",
     "picture",
     "predict",
     "simulate",
