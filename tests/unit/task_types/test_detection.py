@@ -17,7 +17,7 @@ from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.assignment import pairs
 from octospoon.domain.task_types.detection.geometry import overlaps
 from octospoon.domain.task_types.detection.label import Box, Boxes, boxes
-from octospoon.domain.task_types.detection.predictions import class_weights, doubt, predicted
+from octospoon.domain.task_types.detection.predictions import doubt, predicted
 
 CAT = Box("cat", 0.0, 0.0, 0.4, 0.4)
 OWL = Box("owl", 0.5, 0.5, 0.9, 0.9)
@@ -129,9 +129,6 @@ def test_doubt_is_the_sum_of_entropies_of_counted_detections() -> None:
     assert total == pytest.approx([1 + entropy, 0, 0], abs=1e-6)
     assert mean == pytest.approx([(1 + entropy) / 2, 0, 0], abs=1e-6)
     assert largest == pytest.approx([1, 0, 0], abs=1e-6)
-    weights = class_weights(np.array([0.0, 0.0, 1.0]))
-    assert weights == pytest.approx([1, 1, 1.2])
-    assert doubt(rows, weights).total == pytest.approx([1 + 1.2 * entropy, 0, 0], abs=1e-6)
 
 
 def test_scores_keep_the_order_of_the_sum() -> None:

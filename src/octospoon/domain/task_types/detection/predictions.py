@@ -26,7 +26,6 @@ THRESHOLD = 0.3
 
 It is below one half, because annotators delete a false box faster than they draw a missed one.
 """
-_ALPHA, _BETA = 0.3, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +87,14 @@ class Doubt(NamedTuple):
     largest: npt.NDArray[np.float64]
 
 
-def doubt(predictions: npt.NDArray[np.floating], weights: npt.NDArray[np.float64] | None = None) -> Doubt:
+def doubt(predictions: npt.NDArray[np.floating]) -> Doubt:
     """Return how unsure a model is whether the detections of each image are objects of their classes.
 
-    The sum is the difficulty-calibrated uncertainty of PPAL (Yang, Huang and Crowley 2024, arXiv 2211.11612,
-    section 3.2): the binary entropy of every detection at `DOUBTFUL` or above, times the weight of its class.
+    The sum is the uncertainty of PPAL (Yang, Huang and Crowley 2024, arXiv 2211.11612, section 3.2), without
+    its weights of classes: the binary entropy of every detection at `DOUBTFUL` or above.
 
     Args:
         predictions: float [N, K, 4 + C].
-        weights: float64 [C], see `class_weights`; None for equal ones.
 
     Raises:
         ValueError: see `detections`.
@@ -104,28 +102,10 @@ def doubt(predictions: npt.NDArray[np.floating], weights: npt.NDArray[np.float64
     given, count = detections(predictions, DOUBTFUL), len(predictions)
     sure = np.clip(given.scores, 0.0, 1.0)
     each = normalised_entropy(np.column_stack([sure, 1.0 - sure]))
-    if weights is not None:
-        each *= weights[given.classes]
     total = np.bincount(given.images, each, count).astype(np.float64)
     largest = np.zeros(count)
     np.maximum.at(largest, given.images, each)
     return Doubt(total, total / np.maximum(np.bincount(given.images, minlength=count), 1), largest)
-
-
-def class_weights(difficulty: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return the weight of each class in `doubt`: 1 + a·b·log(1 + d·(e^(1/a) - 1)) with a = 0.3, b = 0.2.
-
-    These are equation 3 and the parameters of PPAL; see `doubt`.
-
-    Args:
-        difficulty: float [C], d in [0, 1]; 0 for a class without errors. One minus average precision is one.
-
-    Returns:
-        float64 [C], from 1 to 1 + b = 1.2.
-    """
-    wide = difficulty.astype(np.float64)
-    result: npt.NDArray[np.float64] = 1.0 + _ALPHA * _BETA * np.log1p(np.expm1(1.0 / _ALPHA) * wide)
-    return result
 
 
 def outcomes(predictions: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
