@@ -7,19 +7,24 @@ beside the checkout, and skipped with a line where that is missing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
 import numpy as np
 from bench.image_sets import SHARED, Missing
 
 from octospoon.adapters.imaging.decode import decode
+from octospoon.adapters.label_files import readers
 from octospoon.cli.datasets import mosaics
+from octospoon.cli.datasets.row_boxes import boxes_of
+from octospoon.domain.task_types.detection import DETECTION
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     import numpy.typing as npt
+
+    from octospoon.domain.task_types.detection.label import Box
 
 MOSAICS, MOSAICS_TESTED = 600, 200
 BCCD_CLASSES = ("RBC", "WBC", "Platelets")
@@ -85,22 +90,18 @@ def bccd_boxes(part: str) -> list[tuple[Path, npt.NDArray[np.float64]]]:
     folder = SHARED / "bccd"
     if not folder.is_dir():
         raise Missing(f"there is no folder {folder}")
-    names = (folder / "ImageSets/Main" / f"{part}.txt").read_text().split()
+    listed = set((folder / "ImageSets/Main" / f"{part}.txt").read_text().split())
+    rows = readers.read(folder, "voc", readers.Columns(), DETECTION)
+    chosen = [row for row in rows if Path(row.image).stem in listed]
+    photos = [folder / "JPEGImages" / row.image for row in chosen]
     return [
-        (folder / "JPEGImages" / f"{name}.jpg", _boxes(folder / "Annotations" / f"{name}.xml"))
-        for name in names
+        (photo, _targets(boxes_of(row, str(photo)).boxes)) for row, photo in zip(chosen, photos, strict=True)
     ]
 
 
-def _boxes(path: Path) -> npt.NDArray[np.float64]:
-    """Return the boxes of a file of Pascal VOC, float64 [M, 5]; those without an area are left out."""
-    rows, document = [], ElementTree.parse(path).getroot()
-    size = [float(document.findtext(f"size/{side}", "nan")) for side in ("width", "height")]
-    for item in document.iter("object"):
-        corners = [float(item.findtext(f"bndbox/{side}", "nan")) for side in ("xmin", "ymin", "xmax", "ymax")]
-        shares = np.clip(np.array(corners) / np.array(size * 2), 0, 1)
-        if (shares[:2] < shares[2:]).all():
-            rows.append([*shares, float(BCCD_CLASSES.index(item.findtext("name", "")))])
+def _targets(boxes: Sequence[Box]) -> npt.NDArray[np.float64]:
+    """Return boxes as float64 [M, 5]."""
+    rows = [[*place, float(BCCD_CLASSES.index(name))] for name, *place in boxes]
     return np.array(rows, np.float64).reshape(-1, 5)
 
 

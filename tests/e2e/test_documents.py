@@ -207,6 +207,8 @@ NAMES = {
     "picture",
     "predict",
     "simulate",
+    # it trains detectors, see tests/integration/training/box_simulation_cases.py
+    "simulate DIR --boxes-file FILE",
     "trace",
     "trace KEY",
 }

@@ -50,6 +50,7 @@ LOCAL_ONLY = {
     *("resume", "sam_local"),
 }
 OPTIONAL = {
+    "octospoon.cli.datasets.boxed",
     "octospoon.cli.datasets.digits",
     "octospoon.cli.datasets.labelled",
     "octospoon.cli.datasets.mosaics",
@@ -69,6 +70,8 @@ OPTIONAL = {
                 "picture",
                 "plots",
                 "simulate",
+                "simulate_boxes",
+                "simulation_boxes",
                 "simulation_page",
                 "simulation_report",
                 "simulation_tables",

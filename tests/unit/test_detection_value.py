@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from bench import box_sets
-from bench.box_curves import at_equal_boxes, at_equal_images, lead, tables
+from bench.box_curves import tables
 from bench.image_sets import Missing
+from matplotlib.figure import Figure
+
+from octospoon.cli.operations.plots import box_curves
+from octospoon.training.detector.replay import Point
+from octospoon.training.evaluation.box_curves import at_equal_boxes, at_equal_images, lead
 
 
-def points(*rounds: tuple[int, int, float]) -> list[dict[str, float]]:
-    return [{"images": images, "boxes": boxes, "ap50": ap50} for images, boxes, ap50 in rounds]
+def points(*rounds: tuple[int, int, float]) -> list[Point]:
+    return [Point(*each) for each in rounds]
 
 
 RANDOM = points((20, 50, 0.2), (40, 100, 0.4), (80, 200, 0.5), (160, 400, 0.7))
@@ -27,9 +34,24 @@ def test_random_against_itself_has_no_lead() -> None:
     assert at_equal_boxes(RANDOM[:3], RANDOM) == 0
 
 
-def test_more_boxes_than_random_ever_has_are_refused() -> None:
-    with pytest.raises(ValueError, match="random has only 400 boxes, and the strategy 500"):
-        at_equal_boxes(points((20, 50, 0.2), (80, 500, 0.9)), RANDOM)
+def test_rounds_with_more_boxes_than_random_do_not_count() -> None:
+    assert np.isnan(at_equal_boxes(points((20, 50, 0.2), (80, 500, 0.9)), RANDOM))
+    assert at_equal_boxes(points((20, 50, 0.2), (40, 100, 0.5), (80, 500, 0.9)), RANDOM) == pytest.approx(0.1)
+    assert str(lead(np.array([0.1, np.nan]), 1)) == "cannot be told"
+
+
+def test_labels_of_the_plot_do_not_overlap(tmp_path, monkeypatch) -> None:
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    box_curves({"mosaics": [{"random": RANDOM, "sum": CROWDED}] * 2}, tmp_path / "plot.png")
+
+    (figure,) = figures
+    figure.canvas.draw()
+    for axes in figure.axes:
+        labels = [each for each in axes.xaxis.get_ticklabels(which="both") if each.get_text()]
+        places = [each.get_window_extent() for each in labels]
+        assert len(places) == 4
+        assert all(one.x1 < other.x0 for one, other in itertools.pairwise(places))
 
 
 def test_interval_holds_for_all_strategies_together() -> None:

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from octospoon.adapters.imaging.image_file import open_image
 from octospoon.adapters.imaging.orientation import SWAPS_AXES
 from octospoon.domain.errors import BadImage
 from octospoon.domain.task_types.detection.label import Box, rounded
@@ -95,6 +94,8 @@ class Placed:
 
 def size_of(file: Path) -> ImageSize | None:
     """Return the size of an image on this disk, from its header; None if it cannot be read as an image."""
+    from octospoon.adapters.imaging.image_file import open_image  # most files of labels need no images
+
     try:
         image = open_image(file.read_bytes())
     except (OSError, BadImage):

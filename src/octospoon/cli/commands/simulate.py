@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from octospoon.cli.commands import onnx_options as onnx
 from octospoon.cli.commands.definition import AsJson, Command, Stack, examples
-from octospoon.domain.errors import BadRequest
+from octospoon.cli.commands.simulation_options import Images, Plan
 from octospoon.runtime.settings import listed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from octospoon.cli.datasets.labelled import Embedder, Source
-    from octospoon.cli.operations.simulation_result import Simulation
 
 app = typer.Typer()
 Folder = Annotated[
@@ -29,6 +24,15 @@ ClassesFile = Annotated[
     typer.Option(
         metavar="FILE",
         help="Labels of the images in DIR, which may have several classes each: a row for each class.",
+        show_default=False,
+    ),
+]
+BoxesFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Boxes of the images in DIR: COCO, Pascal VOC, YOLO, CSV or Label Studio's JSON (default: DIR "
+        "itself, if it is laid out as YOLO's or Pascal VOC's sets are).",
         show_default=False,
     ),
 ]
@@ -46,12 +50,23 @@ Backbones = Annotated[
         show_default=False,
     ),
 ]
-Strategies = Annotated[str, typer.Option(help="Names of strategies, separated by commas.")]
-Seeds = Annotated[int, typer.Option(help="Number of repetitions.")]
+Strategies = Annotated[
+    str,
+    typer.Option(
+        help="Names of strategies, separated by commas (default: margin_diverse,margin; with boxes "
+        "sum,largest,mean).",
+        show_default=False,
+    ),
+]
+Seeds = Annotated[
+    int | None, typer.Option(help="Number of repetitions (default: 20; with boxes 5).", show_default=False)
+]
 Labels = Annotated[
     str,
     typer.Option(
-        metavar="COUNTS", help="Numbers of labels to measure at, such as 50,100,200; the last ends it."
+        metavar="COUNTS",
+        help="Numbers of labels to measure at; the last ends it (default: 50,100,200; with boxes 20,40,80).",
+        show_default=False,
     ),
 ]
 Batch = Annotated[
@@ -76,7 +91,7 @@ Out = Annotated[Path, typer.Option(help="Folder of the report.")]
 EXAMPLES = examples(
     "octospoon simulate --digits --seeds 5",
     "octospoon simulate photos-by-class/ --target 0.9",
-    "octospoon simulate photos-by-class/ --backbones scattering,efficientnet-lite0 --labels 100",
+    "octospoon simulate photos/ --boxes-file annotations.json --seeds 3",
 )
 
 
@@ -84,12 +99,13 @@ EXAMPLES = examples(
 def simulate(
     folder: Folder = None,
     classes_file: ClassesFile = None,
+    boxes_file: BoxesFile = None,
     digits: Digits = False,
     model: Model = None,
     backbones: Backbones = "",
-    strategies: Strategies = "margin_diverse,margin",
-    seeds: Seeds = 20,
-    labels: Labels = "50,100,200",
+    strategies: Strategies = "",
+    seeds: Seeds = None,
+    labels: Labels = "",
     batch: Batch = "",
     target: Target = None,
     audit_share: AuditShare = 0.2,
@@ -111,150 +127,50 @@ def simulate(
 
     Use it to see how many labels active learning saves on your images. It recommends a backbone, a strategy
     and a batch size, or to label at random, and writes a page with the figures. Without a folder of images it
-    takes the labelled images of the stack.
+    takes the labelled images of the stack. Boxes need PyTorch, because each round trains a detector.
     """
-    from octospoon.cli.extras import require
-
-    require("simulate", "octospoon simulate")
     described = onnx.OnnxOptions(size, resize, white, mean, std, channels, layout, output, pool)
-    images = _Images(folder, classes_file, digits, model, listed(backbones), described, stack)
-    plan = _Plan(strategies, seeds, labels, batch, target, audit_share, workers, out)
+    images = Images(folder, classes_file, boxes_file, digits, model, listed(backbones), described, stack)
+    plan = Plan(listed(strategies), seeds, labels, batch, target, audit_share, workers, out)
     _run(images, plan, as_json=as_json)
 
 
-@dataclass(frozen=True, slots=True)
-class _Images:
-    """The options that say which images are labelled."""
+def _run(images: Images, plan: Plan, *, as_json: bool) -> None:
+    from octospoon.cli.extras import require
 
-    folder: Path | None
-    classes_file: Path | None
-    digits: bool
-    model: Path | None
-    backbones: tuple[str, ...]
-    onnx: onnx.OnnxOptions
-    stack: str | None
-
-    def check(self) -> None:
-        if self.digits and self.folder:
-            raise BadRequest("--digits and a folder do not go together")
-        if self.classes_file and not self.folder:
-            raise BadRequest("--classes-file says which classes the images of a folder have: name the folder")
-
-    def sources(self, check: Callable[[int], None]) -> list[Source]:
-        """Return the images for each backbone; `check` is called with the size of the pool before that."""
-        from octospoon.cli.datasets import labelled, several_classes
-        from octospoon.cli.deployment import find_deployment
-        from octospoon.training.model.check_import import Options
-        from octospoon.training.model.wrap_onnx import Pixels
-
-        options = self.onnx.read()
-        if self.model is None and options != Options(Pixels()):
-            raise BadRequest("the options of an ONNX file go with --model: name the file")
-        if self.model is not None and self.backbones:
-            raise BadRequest("--model and --backbones do not go together")
-        if not self.digits and not self.folder:
-            if self.model is not None or self.backbones:
-                raise BadRequest(
-                    "a project's labels are simulated on its stored embeddings: leave out --model and "
-                    "--backbones"
-                )
-            return [labelled.of_project(find_deployment(self.stack))]
-        if self.model is not None:
-            embedders = [labelled.Embedder(self.model.name, labelled.model_of(self.model, options))]
-        else:
-            embedders = self._embedders()
-        if self.folder and self.classes_file:
-            files = self.folder, self.classes_file
-            return [several_classes.of_label_file(*files, embedder, check) for embedder in embedders]
-        if self.folder:
-            return [labelled.of_folder(self.folder, embedder, check) for embedder in embedders]
-        return [labelled.of_digits(embedder, check) for embedder in embedders]
-
-    def _embedders(self) -> list[Embedder]:
-        """Return the backbones that were named, downloaded if need be; else those that need no download."""
-        from octospoon.cli.datasets.labelled import Embedder
-        from octospoon.cli.operations import backbones
-        from octospoon.cli.output import print_error_line
-        from octospoon.domain.task_types.classification import CLASSIFICATION
-        from octospoon.domain.task_types.multilabel import MULTILABEL
-        from octospoon.training.backbone import catalogue
-
-        names = self.backbones
-        if not names:
-            known = [catalogue.backbone_named(name) for name in (catalogue.PHOTOS, catalogue.SCATTERING)]
-            names = tuple(each.name for each in known if backbones.is_pulled(each))
-        for name in names:
-            catalogue.backbone_named(name)
-        with backbones.download_bar() as watch:
-            task_type = MULTILABEL if self.classes_file else CLASSIFICATION
-            models = [backbones.pull(name, print_error_line, watch).model for name in names]
-            return [
-                Embedder(name, backbones.suited(model, task_type))
-                for name, model in zip(names, models, strict=True)
-            ]
+    require("simulate", "octospoon simulate")
+    images.check()
+    if images.boxed:
+        _run_boxes(images, plan, as_json=as_json)
+    else:
+        _run_classes(images, plan, as_json=as_json)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """The options that say what is simulated."""
-
-    strategies: str
-    seeds: int
-    labels: str
-    batch: str
-    target: float | None
-    audit_share: float
-    workers: int
-    out: Path
-
-    def simulation(self) -> Simulation:
-        """Return what to simulate; raises BadRequest, before any image is read, if it is not possible."""
-        from octospoon.cli.operations.simulate import check_options
-        from octospoon.cli.operations.simulation_result import Simulation
-        from octospoon.domain.batch.compose import BatchRules
-        from octospoon.runtime.processors import cores
-        from octospoon.training.simulation import Plan
-
-        if not 0 <= self.audit_share < 1:
-            raise BadRequest("--audit-share takes something from 0 up to, not including, 1")
-        counts = sorted(set(_numbers("--labels", self.labels)))
-        sizes = _numbers("--batch", self.batch) if self.batch else _default_sizes(counts[-1])
-        if counts[-1] < max(sizes):
-            raise BadRequest(f"--labels ends at {counts[-1]}: it must be at least --batch, {max(sizes)}")
-        if self.workers < 0:
-            raise BadRequest("--workers is a number of processes; 0 for one per core")
-        simulation = Simulation(
-            strategies=listed(self.strategies),
-            seeds=self.seeds,
-            plans=[Plan.through(counts, BatchRules(size, self.audit_share)) for size in dict.fromkeys(sizes)],
-            workers=self.workers or cores(),
-            folder=self.out,
-            shown=counts if len(counts) > 1 else (),
-            target=self.target,
-        )
-        check_options(simulation)
-        return simulation
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    """Return the numbers of an option; raises BadRequest if one is none, or is not positive."""
-    numbers = [int(part) if part.isdecimal() else 0 for part in listed(text)]
-    if not numbers or min(numbers) < 1:
-        raise BadRequest(f"{option} is {text!r}: it takes numbers from 1 up, separated by commas")
-    return numbers
-
-
-def _default_sizes(labels: int) -> list[int]:
-    return [size for size in (20, 10, 50) if size <= labels] or [labels]
-
-
-def _run(images: _Images, plan: _Plan, *, as_json: bool) -> None:
+def _run_classes(images: Images, plan: Plan, *, as_json: bool) -> None:
     from rich.console import Console
 
     from octospoon.cli.operations.simulate import check_pool
     from octospoon.cli.operations.simulate import simulate as operation
 
-    images.check()
     simulation = plan.simulation()
     sources = images.sources(lambda pool: check_pool(simulation, pool))
     operation(sources, simulation, Console(), as_json=as_json)
+
+
+def _run_boxes(images: Images, plan: Plan, *, as_json: bool) -> None:
+    """Simulate with a detector, in the Python that has PyTorch."""
+    from octospoon.cli.operations.trainer_environment import trainer_python
+
+    python = trainer_python(fine_tunes=True)
+    if python != sys.executable:
+        start = "import sys; from octospoon.cli.main import main; sys.exit(main(sys.argv[1:]))"
+        os.execv(python, [python, "-c", start, *sys.argv[1:]])  # noqa: S606 - arguments of this command
+    from rich.console import Console
+
+    from octospoon.cli.operations import simulate_boxes
+
+    simulation = plan.box_simulation()
+    simulate_boxes.check_options(simulation)
+    files = images.files()
+    simulate_boxes.check_pool(simulation, len(files.files))
+    simulate_boxes.simulate(files, images.detected(), simulation, Console(), as_json=as_json)

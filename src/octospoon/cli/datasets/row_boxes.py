@@ -10,12 +10,14 @@ from octospoon.adapters.label_files.boxes import regions
 from octospoon.adapters.label_files.drawn import Placed, placed, size_of
 from octospoon.adapters.label_studio.interface import FROM_NAME
 from octospoon.adapters.label_studio.rectangles import MOST_BOXES
+from octospoon.cli.extras import require
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.task_types.detection.label import Boxes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from octospoon.adapters.label_files.drawn import ImageSize
     from octospoon.adapters.label_files.rows import LabelRow
     from octospoon.domain.task_types.detection.label import Box
 
@@ -37,7 +39,7 @@ def boxes_of(row: LabelRow, file: str | None) -> Placed:
         file: its image on this disk; None if it is not there.
     """
     if row.drawn is not None:
-        return placed(row.drawn, size_of(Path(file)) if file and row.drawn.pixels else None)
+        return placed(row.drawn, _size(file) if file and row.drawn.pixels else None)
     left_out = list(row.left_out)
     try:
         return Placed(list(Boxes().read(row.label)), left_out)
@@ -46,6 +48,11 @@ def boxes_of(row: LabelRow, file: str | None) -> Placed:
     if answer.label is None:
         return Placed([], [*left_out, (answer.problem, row.place)])
     return Placed(list(Boxes().read(answer.label)), [*left_out, *answer.left_out])
+
+
+def _size(file: str) -> ImageSize | None:
+    require("pictures", "octospoon labels import")
+    return size_of(Path(file))
 
 
 def too_many(boxes: Sequence[Box]) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from octospoon.adapters.files import check_new, draft_of, new_file
-from octospoon.adapters.imaging.image_file import open_image
 from octospoon.adapters.label_files import folders
 from octospoon.adapters.label_files.boxes.coco_boxes import SizedImage
 from octospoon.adapters.label_files.drawn import ImageSize
@@ -99,6 +98,9 @@ def labels(deployment: Deployment, to: Path, form: str = "", label_config: Path 
 
 def _coco_with_boxes(deployment: Deployment, images: Spool[LabelledImage], draft: Path, to: Path) -> Exported:
     """Write boxes in pixels, for which every image is read: its label has shares of it."""
+    require("pictures", "octospoon labels export --format coco")
+    from octospoon.adapters.imaging.image_file import open_image
+
     left_out: dict[str, int] = {}
 
     def sized(image: LabelledImage) -> SizedImage | str:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from octospoon.domain.batch.compose import CONTROL
 from octospoon.training.evaluation.curves import mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
+    from octospoon.training.detector.replay import Point
     from octospoon.training.evaluation.curves import Curve
+
+_APART = 1.2
+"""Smallest ratio of two numbers that are both shown at an axis with logarithms."""
 
 
 def learning_curves(curves: Mapping[str, Curve], title: str, naive: tuple[str, float], path: Path) -> None:
@@ -46,6 +51,58 @@ def learning_curves(curves: Mapping[str, Curve], title: str, naive: tuple[str, f
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=120)
+
+
+def box_curves(sets: Mapping[str, Sequence[Mapping[str, Sequence[Point]]]], path: Path) -> None:
+    """Plot mean AP50 by labelled images (left) and by labelled boxes (right), a row for each set of images.
+
+    Args:
+        sets: by its title, for each seed the points of every strategy and of random.
+        path: of the file, SVG or PNG by its name.
+    """
+    from matplotlib import rcParams
+    from matplotlib.figure import Figure
+
+    rcParams["svg.hashsalt"] = "octospoon"
+    figure = Figure(figsize=(11, 4.5 * len(sets)), layout="constrained")
+    rows = figure.subplots(len(sets), 2, squeeze=False, sharey="row")
+    for axes, (title, seeds) in zip(rows, sets.items(), strict=True):
+        for cell, by in zip(axes, ("images", "boxes"), strict=True):
+            for name in seeds[0]:
+                _mean_line(cell, name, [seed[name] for seed in seeds], by)
+            _whole_numbers(cell, [getattr(point, by) for point in seeds[0][CONTROL]])
+            cell.set(xlabel=f"labelled {by}", title=title)
+            cell.grid(alpha=0.3)
+        axes[0].set_ylabel("held-out AP50, %")
+    rows[0, 0].legend()
+    figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _mean_line(axes: Axes, name: str, seeds: Sequence[Sequence[Point]], by: str) -> None:
+    means = [
+        [np.mean([getattr(points[i], each) for points in seeds]) for i in range(len(seeds[0]))]
+        for each in (by, "ap50")
+    ]
+    (line,) = axes.plot(means[0], 100 * np.array(means[1]), marker="o", markersize=3, label=name)
+    if name == CONTROL:
+        line.set(color="grey", linestyle="--")
+
+
+def _whole_numbers(axes: Axes, numbers: Sequence[int]) -> None:
+    """Scale an axis by logarithms, with whole numbers at some places and nothing between them.
+
+    Matplotlib's own labels between the powers of ten overlap if the axis has less than one of them.
+    """
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    apart = list(numbers[:1])
+    for number in numbers[1:]:
+        if number >= _APART * apart[-1]:
+            apart.append(number)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(apart))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"{number:,}" for number in apart]))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _band(axes: Axes, name: str, labels: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> None:

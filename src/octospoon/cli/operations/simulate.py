@@ -65,14 +65,12 @@ def simulate(
     with _replays(sources, simulation) as replays:
         report = _report(replays, sources, simulation)
     simulation_report.write(report)
-    simulation_page.write(report)
+    simulation_page.write(simulation_page.page_of(report), simulation.folder)
     if as_json:
         print_json(simulation_report.document(report))
     else:
         _print(report, console)
-    run = _log(simulation.folder)
-    if run and not as_json:
-        console.print(f"logged to MLflow: run {run}", soft_wrap=True, markup=False, highlight=False)
+    log(simulation.folder, console, as_json=as_json)
     return report
 
 
@@ -114,7 +112,7 @@ def _report(replays: _Replays, sources: Sequence[Source], simulation: Simulation
 
 
 def _print(report: Report, console: Console) -> None:
-    for table in simulation_tables.tables(report):
+    for table in simulation_tables.tables(simulation_tables.figures(report)):
         console.print(table)
     lines = [*simulation_tables.legend(report), *report.source.notes, report.verdict]
     for line in (
@@ -235,13 +233,20 @@ def _replay_one(case: Case, seed: int) -> list[Score]:
     return replay(source.data, source.split(seed), case.plan, case.name, seed)
 
 
-def _log(folder: Path) -> str:
-    """Log a report to MLflow if a tracking server is configured; return the run, empty if there is none."""
+def log(folder: Path, console: Console, *, as_json: bool) -> None:
+    """Log a report to MLflow if a tracking server is configured, and say so unless output is JSON.
+
+    Raises:
+        NotConfigured: MLflow is not installed.
+        ServiceUnavailable: the server could not be reached.
+    """
     project = local_project()
     server = os.environ.get("MLFLOW_TRACKING_URI") or (project.mlflow_url if project else "")
     if not server:
-        return ""
+        return
     try:
-        return in_trainer(["log-simulation", str(folder)], server)
+        run = in_trainer(["log-simulation", str(folder)], server)
     except ServiceUnavailable as error:
         raise ServiceUnavailable(f"the report is written, but not logged to MLflow: {error}") from error
+    if not as_json:
+        console.print(f"logged to MLflow: run {run}", soft_wrap=True, markup=False, highlight=False)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 from octospoon.cli.operations import simulation_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from octospoon.cli.operations.simulation_result import Report
     from octospoon.cli.operations.simulation_tables import Figures
 
@@ -28,22 +32,50 @@ ul { padding-left: 1.1rem; margin: .4rem 0; font-size: .85rem }
 """
 
 
-def write(report: Report) -> None:
-    """Write ``report.html`` beside the plot, which it contains; `simulation_report.write` comes first."""
-    folder = report.simulation.folder
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the page shows.
+
+    Attributes:
+        title: of the page.
+        advice: the recommendation.
+        figures: the tables.
+        alternative: the text in the place of the plot.
+        notes: lines that explain the rest.
+    """
+
+    title: str
+    advice: str
+    figures: Sequence[Figures]
+    alternative: str
+    notes: Sequence[str]
+
+
+def page_of(report: Report) -> Page:
+    """Return the page of a simulation with classes."""
+    return Page(
+        f"Simulated labelling: {report.source.title}",
+        report.recommendation.sentence,
+        tuple(simulation_tables.figures(report)),
+        f"{report.metric} by number of labels",
+        (report.verdict, *report.source.notes, *simulation_tables.legend(report)),
+    )
+
+
+def write(page: Page, folder: Path) -> None:
+    """Write ``report.html`` into the folder of a report, with the plot that is there."""
     plot = base64.b64encode((folder / "curves.png").read_bytes()).decode()
-    title = escape(f"Simulated labelling: {report.source.title}")
-    notes = [report.verdict, *report.source.notes, *simulation_tables.legend(report)]
+    title = escape(page.title)
     parts = [
         "<!doctype html>",
         '<html lang="en"><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{title}</title><style>{_STYLE}</style>",
-        f'<h1>{title}</h1><p class="advice">{escape(report.recommendation.sentence)}</p>',
-        *map(_table, simulation_tables.figures(report)),
-        f'<img alt="{escape(report.metric)} by number of labels" src="data:image/png;base64,{plot}">',
+        f'<h1>{title}</h1><p class="advice">{escape(page.advice)}</p>',
+        *map(_table, page.figures),
+        f'<img alt="{escape(page.alternative)}" src="data:image/png;base64,{plot}">',
         "<ul>",
-        *(f"<li>{escape(note)}</li>" for note in notes),
+        *(f"<li>{escape(note)}</li>" for note in page.notes),
         "</ul></html>",
     ]
     (folder / "report.html").write_text("\n".join(parts) + "\n", encoding="utf-8")

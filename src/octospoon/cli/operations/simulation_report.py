@@ -56,15 +56,16 @@ def document(report: Report) -> dict[str, Any]:
         "labels": report.labels,
         "strategies": {
             name: {
-                **_curve(curve),
-                "against_random": _compared(report.comparisons[name]) if name in report.comparisons else None,
+                **curve_document(curve),
+                "against_random": compared(report.comparisons[name]) if name in report.comparisons else None,
             }
             for name, curve in report.curves.items()
         },
     }
 
 
-def _curve(curve: Curve) -> dict[str, Any]:
+def curve_document(curve: Curve) -> dict[str, Any]:
+    """Return the means of a curve, with their intervals."""
     return {
         "mean": curve.mean.tolist(),
         "interval": [asdict(interval) for interval in curve.intervals()],
@@ -76,8 +77,8 @@ def _alternatives(choice: Choice[Any], curves: Mapping[Any, Curve]) -> dict[str,
     return {
         str(name): {
             "labels": curve.labels.tolist(),
-            **_curve(curve),
-            "against_first": _compared(choice.comparisons[name]) if name in choice.comparisons else None,
+            **curve_document(curve),
+            "against_first": compared(choice.comparisons[name]) if name in choice.comparisons else None,
         }
         for name, curve in curves.items()
     }
@@ -86,16 +87,18 @@ def _alternatives(choice: Choice[Any], curves: Mapping[Any, Curve]) -> dict[str,
 def _recommended(recommendation: Recommendation) -> dict[str, Any]:
     return {
         **asdict(recommendation),
-        "labels": _until(recommendation.labels),
-        "random_labels": _until(recommendation.random_labels),
+        "labels": until(recommendation.labels),
+        "random_labels": until(recommendation.random_labels),
     }
 
 
-def _until(until: Until | None) -> dict[str, Any] | None:
-    return None if until is None else {"labels": until.labels, "interval": asdict(until.interval)}
+def until(given: Until | None) -> dict[str, Any] | None:
+    """Return the number of labels until a metric is reached."""
+    return None if given is None else {"labels": given.labels, "interval": asdict(given.interval)}
 
 
-def _compared(comparison: Comparison) -> dict[str, Any]:
+def compared(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison with random."""
     return asdict(comparison) | {"better": comparison.better, "worse": comparison.worse}
 
 

@@ -12,7 +12,7 @@ from octospoon.domain.model_spec import SOFTMAX
 from octospoon.training.evaluation.recommend import AS_GOOD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from octospoon.cli.operations.simulation_result import Report
     from octospoon.domain.evaluation.metrics import Interval
@@ -45,26 +45,26 @@ def figures(report: Report) -> Iterator[Figures]:
     rows = []
     for name, curve in report.curves.items():
         against = _against(report.comparisons[name]) if name in report.comparisons else ("100%", "")
-        rows.append([name, *_cells(curve, counts), *against])
+        rows.append([name, *mean_cells(curve, counts), *against])
     title = f"{report.source.title}: held-out {report.metric}, {report.simulation.seeds} seeds"
     yield Figures(title, ["strategy", *heads, "labels needed", "lead, points"], rows)
     if len(report.controls) > 1:
         rows = [
-            [name, *_cells(curve, counts), _lead(report.backbones, name)]
+            [name, *mean_cells(curve, counts), _lead(report.backbones, name)]
             for name, curve in report.controls.items()
         ]
         title = f"Backbones, with random labels; lead over {report.backbones.first}"
         yield Figures(title, ["backbone", *heads, "lead, points"], rows)
     if len(report.sized) > 1:
         rows = [
-            [str(size), *_cells(curve, counts), _lead(report.batches, size)]
+            [str(size), *mean_cells(curve, counts), _lead(report.batches, size)]
             for size, curve in report.sized.items()
         ]
         title = f"Images per round, with {report.recommendation.strategy}; lead over {report.batches.first}"
         yield Figures(title, ["batch", *heads, "lead, points"], rows)
 
 
-def _cells(curve: Curve, counts: Sequence[int]) -> list[str]:
+def mean_cells(curve: Curve, counts: Sequence[int]) -> list[str]:
     """Return the metric at these labels, empty if not measured, and the last balanced accuracy, if any."""
     places = {n: place for place, n in enumerate(curve.labels.tolist())}
     intervals = curve.intervals()
@@ -81,9 +81,9 @@ def _lead(choice: Choice[Any], name: str | int) -> str:
     return "" if comparison is None else _points(comparison.lead, comparison.lead_interval)
 
 
-def tables(report: Report) -> Iterator[Table]:
-    """Yield the tables for a terminal."""
-    for each in figures(report):
+def tables(given: Iterable[Figures]) -> Iterator[Table]:
+    """Yield tables for a terminal."""
+    for each in given:
         made = Table(title=each.title, box=box.SIMPLE, pad_edge=False)
         first, *others = each.columns
         made.add_column(first, no_wrap=True)
@@ -146,13 +146,17 @@ def _nearest(labels: Sequence[int], target: float) -> int:
 
 
 def _against(comparison: Comparison) -> tuple[str, str]:
-    lead = _points(comparison.lead, comparison.lead_interval)
+    return labels_needed(comparison), _points(comparison.lead, comparison.lead_interval)
+
+
+def labels_needed(comparison: Comparison) -> str:
+    """Return the share of labels with which a strategy reaches random's metric, with its interval."""
     if np.isnan(comparison.labels_share):
-        return "cannot be told", lead
+        return "cannot be told"
     share = "not reached" if comparison.labels_share == np.inf else f"{comparison.labels_share:.0%}"
     low, high = comparison.labels_interval.low, comparison.labels_interval.high
     bounds = " to ".join("∞" if bound == np.inf else f"{bound:.0%}" for bound in (low, high))
-    return f"{share} ({bounds})", lead
+    return f"{share} ({bounds})"
 
 
 def _points(lead: float, interval: Interval) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,6 +96,16 @@ def compute(
     return Features(maps, values, tuple(map(tuple, drawn)), *pixels.shape[1:3])
 
 
+def opened(features: Features, folder: Path) -> Features:
+    """Return features with the maps that `compute` has written into a folder."""
+    values = tuple(np.load(folder / _file(each), mmap_mode="r") for each in features.maps)
+    return replace(features, values=values)
+
+
+def _file(each: FeatureMap) -> str:
+    return f"maps-{each.stride}.npy"
+
+
 def _stored(
     maps: tuple[FeatureMap, ...], shape: tuple[int, int, int, int], folder: Path
 ) -> tuple[npt.NDArray[np.float16], ...]:
@@ -103,7 +113,7 @@ def _stored(
     views, count, height, width = shape
     return tuple(
         np.lib.format.open_memmap(
-            folder / f"maps-{each.stride}.npy",
+            folder / _file(each),
             "w+",
             np.float16,
             (views, count, each.channels, height // each.stride, width // each.stride),

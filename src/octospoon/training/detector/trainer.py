@@ -97,7 +97,7 @@ class DetectorTrainer:
             folder = Path(name)
             read = pictures.read(apart.images, self.images, spec, folder)
             labels = apart.labels.astype(np.float64)
-            targets = [_in_input(*each) for each in zip(labels, read.regions, strict=True)]
+            targets = [shown(*each) for each in zip(labels, read.regions, strict=True)]
             learned, held_out = _parts(labels, targets, read.readable, self.options.seed)
             computed = features.compute(backbone, read.pixels, targets, self.options, folder)
             options = self._in_time(time.monotonic() - began)
@@ -232,8 +232,13 @@ def parity_gap(
     return max(gaps)
 
 
-def _in_input(targets: npt.NDArray[np.float64], region: Region) -> npt.NDArray[np.float64]:
-    """Return the boxes that a model's input shows, float64 [L, 5], without padding."""
+def shown(targets: npt.NDArray[np.float64], region: Region) -> npt.NDArray[np.float64]:
+    """Return the boxes that a model's input shows, float64 [L, 5] in shares of it, without padding.
+
+    Args:
+        targets: float64 [M, 5] of an image, in shares of it; see `DetectionEvaluator`.
+        region: the part of the image that the input shows.
+    """
     boxes = targets[targets[:, 4] >= 0]
     boxes[:, :4] = in_input(boxes[:, :4], region)
     return visible(boxes)
