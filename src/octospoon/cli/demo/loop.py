@@ -179,7 +179,7 @@ class Demo:
     def trained(self, number: int) -> None:
         """Wait for the end of a training job."""
         with self.console.status(f"training job {number}"):
-            wait_for(f"training job {number}", lambda: self._job_done(number), seconds=600)
+            wait_for(f"training job {number}", lambda: self._job_done(number), seconds=1800)
 
     def _job_done(self, number: int) -> bool | None:
         state = self.stack.deployment.control.state()
