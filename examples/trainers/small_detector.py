@@ -1,7 +1,8 @@
 """Train a small detector with PyTorch, as the program of Trainer=command for labels with boxes.
 
 It needs torch, torchvision, numpy, onnx and pillow. It begins with random weights, so it suits objects that
-colours and simple shapes tell apart; for photos, take a pretrained detector. It goes on from the model in service if that was made by this program:
+colours and simple shapes tell apart; for photos, take a pretrained detector. It goes on from the model in
+service if that was made by this program:
 
     octospoon up --set TaskType=detection --set Trainer=command \
         --set "TrainerCommand=.octospoon/envs/finetune/bin/python examples/trainers/small_detector.py"
