@@ -85,6 +85,16 @@ def test_a_newer_detector_replaces_the_boxes(pool: Stores) -> None:
     assert pool.ranking.top(5)[0].priority is not None
 
 
+def test_images_of_the_newest_detector_come_first(pool: Stores) -> None:
+    for i, (count, generation) in enumerate([(6, 1), (5, 1), (1, 2), (2, 2)]):
+        pool.scoring.put_score(image(i), detected(count, generation))
+
+    top = pool.ranking.top(5)
+
+    assert [each.key for each in top] == [image(i).key for i in (3, 2, 0, 1)], "then the most doubtful"
+    assert [int(each.priority or 0) for each in top] == [2, 2, 1, 1]
+
+
 def test_an_older_detector_replaces_nothing(pool: Stores) -> None:
     pool.scoring.put_score(image(1), detected(5, generation=2))
 

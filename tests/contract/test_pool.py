@@ -320,6 +320,24 @@ def test_boxes_of_an_earlier_detector_are_of_others(stores: Stores) -> None:
     assert every == [image(3).key, image(2).key, image(0).key]
 
 
+def test_score_of_a_selectable_image_is_refreshed_at_once(stores: Stores) -> None:
+    for i in range(3):
+        stores.scoring.put_score(image(i), prediction(0.2, version=2, generation=2))
+    stores.ranking.claim(pick(1), 1, 99.0)
+    fresh = replace(prediction(0.9, version=3, generation=3), backbone="c" * 64)
+
+    assert stores.scoring.refresh_score(image(0), fresh)
+    assert not stores.scoring.refresh_score(image(1), fresh), "it was chosen"
+    assert not stores.scoring.refresh_score(image(2, etag="other"), fresh)
+    assert not stores.scoring.refresh_score(image(9), fresh)
+    assert not stores.scoring.refresh_score(image(0), prediction(0.1, version=2, generation=2)), "earlier"
+
+    rows = stores.pool.rows([image(i).key for i in range(3)])
+    assert [row.generation for row in rows.values()] == [3, 2, 2]
+    assert rows[image(0).key].backbone == "c" * 64
+    assert stores.ranking.top(1)[0].key == image(2).key, "a smaller margin comes first"
+
+
 def test_selectable_images_come_as_uploads_with_their_models(stores: Stores) -> None:
     for i in range(4):
         stores.scoring.put_score(image(i), prediction(0.5, version=2, generation=i))
