@@ -160,8 +160,8 @@ bench-ap-intervals: .venv/.installed ## check how often the intervals of average
 bench-detection-value: $(ENVS)/finetune/.installed ## measure what a label is worth for boxes, on digit mosaics and BCCD; ARGS="--seeds 5" JSON=file PLOT=file
 	@$(ENVS)/finetune/bin/python -m bench.detection_value $(ARGS) $(if $(JSON),--json $(JSON)) $(if $(PLOT),--plot $(PLOT))
 
-bench-drift-boxes: $(ENVS)/finetune/.installed ## measure false alarms of drift with boxes, and how soon a change is noticed; JSON=file
-	@$(ENVS)/finetune/bin/python -m bench.drift_boxes $(if $(JSON),--json $(JSON))
+bench-drift-boxes: .venv/.installed ## measure false alarms of drift with boxes, and how soon a change is noticed; JSON=file
+	@.venv/bin/python -m bench.drift_boxes $(if $(JSON),--json $(JSON))
 
 bench-evaluation: .venv/.installed ## compare naive and live accuracy estimates with the truth on real images; JSON=file
 	@.venv/bin/python -m bench.evaluation $(if $(JSON),--json $(JSON))

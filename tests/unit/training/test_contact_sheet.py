@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,10 +10,14 @@ from PIL import Image
 
 from octospoon.cli.datasets import digits
 from octospoon.domain.errors import ServiceUnavailable
+from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import LabelledImage, Pick, Round
 from octospoon.domain.monitoring.observations import DriftExample
+from octospoon.domain.task_types.detection import DETECTION
+from octospoon.domain.task_types.detection.label import Box, Boxes
+from octospoon.training.report import contact_sheet
 from octospoon.training.report.contact_sheet import MOST, Thumbnails, Tile, draw
-from octospoon.training.report.figures import chosen, most_drifted
+from octospoon.training.report.figures import Figures, chosen, most_drifted
 from octospoon.training.report.one_class import mistakes
 
 if TYPE_CHECKING:
@@ -105,3 +110,19 @@ def test_round_is_shown_by_rank_with_audit_last():
         ("c", "3. margin", "score 0.5000", "not labelled yet"),
         ("a", "1. audit", "no score", "not labelled yet"),
     ]
+
+
+def test_sheets_show_labels_as_people_read_them(monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(contact_sheet, "draw", lambda path, title, tiles, thumbnails: drawn.extend(tiles))
+    label = Boxes().write((Box("cat", 0.1, 0.1, 0.2, 0.2), Box("cat", 0.5, 0.5, 0.7, 0.7)))
+    image = LabelledImage("b", "e", label, 1.0, 1, False, "margin", None, 1)
+    batch = Round(3, "2026-01-31T10:00:00Z", 2, (Pick("b", "e", False, "margin", 0.25, 1, None),))
+    rounds = SimpleNamespace(last_number=lambda: 3, read=lambda _: batch)
+    ports = SimpleNamespace(task_type=DETECTION, class_history=ClassHistory, rounds=rounds, images=None)
+
+    Figures(ports, tmp_path, "squash").newest_round([image])
+
+    text = drawn[0].lines[-1]
+    assert text == f"label {DETECTION.labels.shown(label, ClassHistory())}"
+    assert "[" not in text

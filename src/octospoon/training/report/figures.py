@@ -66,7 +66,7 @@ class Figures:
             rounds = self._ports.rounds
             newest = rounds.read(rounds.last_number())
             if newest is not None and newest.picks:
-                tiles = chosen(newest, {(image.key, image.etag): image.label for image in images})
+                tiles = chosen(newest, self._labels(images))
                 title = f"round {newest.number} of {newest.created_at[:10]}, chosen with version"
                 self._sheet("round.png", f"{title} {newest.model_version}: {len(newest.picks)} images", tiles)
 
@@ -83,8 +83,7 @@ class Figures:
             observation = self._ports.observations.read()
             drift_history.write(self._folder, observation.history, self._ports.task_type.evaluator)
             if observation.drifted and observation.finding:
-                labels = {(image.key, image.etag): image.label for image in images}
-                tiles = most_drifted(observation.drifted, labels)
+                tiles = most_drifted(observation.drifted, self._labels(images))
                 number, until = observation.finding.images, observation.judged_until
                 title = f"most drifted of {number} uploads until {until}, for version {observation.version}"
                 self._sheet("drifted.png", title, tiles)
@@ -95,6 +94,11 @@ class Figures:
             jobs = self._ports.control.state().jobs
             decisions = model_versions.decided(self._ports.history, jobs, newest)
             model_versions.write(self._folder, decisions, self._ports.task_type.evaluator)
+
+    def _labels(self, images: Sequence[LabelledImage]) -> dict[tuple[str, str], str]:
+        """Return the labels as people read them, by key and ETag."""
+        shown, history = self._ports.task_type.labels.shown, self._ports.class_history()
+        return {(image.key, image.etag): shown(image.label, history) for image in images}
 
     def _sheet(self, name: str, title: str, tiles: Sequence[Tile]) -> None:
         thumbnails = Thumbnails(self._ports.images, self._resize)
