@@ -83,7 +83,7 @@ def main() -> int:
         "no change": (plain, np.ones(len(objects), bool)),
         "a class disappears": (plain, objects[:, MISSING] == 0),
         "a rare class disappears": (plain, objects[:, RARE] == 0),
-        "twice as many objects": (plain, objects.sum(axis=1) >= CROWDED),
+        "almost twice as many objects": (plain, objects.sum(axis=1) >= CROWDED),
         "darker by 30 %": (dark, np.ones(DARKENED, bool)),
     }
     rows = [_row(name, plain, *change, size) for size in WINDOWS for name, change in changes.items()]
