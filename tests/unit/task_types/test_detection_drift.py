@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -52,7 +54,14 @@ def test_stored_boxes_have_the_statistics_of_computed_ones():
     assert EVALUATOR.predicted_classes(edge)[0, 0]
 
 
-def seen(rng, images: int, *, more: float = 1.0, shares=SHARES, light: float = 1.0):
+def seen(
+    rng: np.random.Generator,
+    images: int,
+    *,
+    more: float = 1.0,
+    shares: np.ndarray = SHARES,
+    light: float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
     """Return embeddings and statistics: a crowded image has many objects, mostly of one class."""
     predictions = np.zeros((images, 24, 4 + CLASSES), np.float32)
     for rows in predictions:
@@ -63,10 +72,11 @@ def seen(rng, images: int, *, more: float = 1.0, shares=SHARES, light: float = 1
     return rng.standard_normal((images, 6)), EVALUATOR.statistics(predictions)
 
 
-def finding(seed: int, **change) -> drift.DriftResult:
+def finding(seed: int, change: dict[str, Any]) -> drift.DriftResult:
     rng = np.random.default_rng(seed)
     known = drift.reference(*seen(rng, 600))
-    return drift.compare(known, *seen(rng, 300, **change), EVALUATOR.predicted_classes)
+    embeddings, numbers = seen(rng, 300, **change)
+    return drift.compare(known, embeddings, numbers, EVALUATOR.predicted_classes)
 
 
 def test_at_most_a_twentieth_of_unchanged_days_is_suspected():
@@ -92,6 +102,6 @@ def test_at_most_a_twentieth_of_unchanged_days_is_suspected():
     ids=["a class disappears", "twice as many objects", "darker images"],
 )
 def test_changes_are_suspected_on_the_first_day(change, shown_by):
-    findings = [finding(seed, **change) for seed in range(5)]
+    findings = [finding(seed, change) for seed in range(5)]
     assert all(each.level is not Level.NONE for each in findings)
     assert max(getattr(each, shown_by) for each in findings) < 1e-4
