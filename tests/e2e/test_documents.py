@@ -76,6 +76,7 @@ STEPS = {
     "rescore": "rescore",
     "rescore --days 30": "rescore --days 30",
     "rescore --full": "rescore --full",
+    "rescore --full --yes": "rescore --full --yes",
     "reconcile": "reconcile",
     "reconcile --full": "reconcile --full",
     "dlq list": "dlq list",
