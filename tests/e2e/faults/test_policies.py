@@ -25,7 +25,8 @@ from octospoon.cli.datasets import digits
 from octospoon.cli.deploy import sam_template
 from octospoon.cli.local.trainer import TRAINER
 from octospoon.cli.operations.predict import predict_secret
-from octospoon.domain.pool.keys import day
+from octospoon.domain.pool.keys import SHARDS, day
+from octospoon.usecases.rescore_segment import EVERY, Reading, Segment, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,6 +144,7 @@ def used(make_lab: Callable[..., Lab], events_policies: None) -> tuple[Lab, Comp
         days = {} if shard else {"walked": True, "day": day(time.time())}
         body = json.dumps({"generation": pointer.generation, "shard": shard} | days)
         lab.steps("rescore", {"Records": [{"messageId": str(shard), "body": body}]})
+    read_again(lab, pointer.generation)
     of_label_studio = {
         "tasks": [{"id": 1, "data": {"image": f"s3://{lab.bucket}/{key}"}}],
         "label_config": labelling_interface(["cat", "dog"]),
@@ -183,6 +185,28 @@ def skip_newest(lab: Lab) -> None:
     (event,) = lab.hooks()
     lab.steps("webhook", event)
     lab.collect_all()
+
+
+def read_again(lab: Lab, generation: int) -> None:
+    """Have the images of all shards read again, one of which has the embedding of another backbone."""
+    lab.s3.put_object(Bucket=lab.bucket, Key="late.png", Body=digits.png_bytes(7))
+    uploaded(lab, "late.png")
+    lab.stack.deployment.client("dynamodb").update_item(
+        TableName=lab.env["OCTOSPOON_POOL_TABLE"],
+        Key={"key": {"S": "late.png"}},
+        UpdateExpression="SET backbone = :other",
+        ConditionExpression="attribute_exists(backbone)",
+        ExpressionAttributeValues={":other": {"S": "another"}},
+    )
+    lab.sqs.purge_queue(QueueUrl=lab.queues["rescore"])
+    body = json.dumps({"days": 0, "images": EVERY})
+    lab.steps("rescore", {"Records": [{"messageId": "all", "body": body}]})
+    messages = lab.sqs.receive_message(QueueUrl=lab.queues["rescore"], MaxNumberOfMessages=10)["Messages"]
+    run = json.loads(messages[0]["Body"])["run"]
+    for shard in range(SHARDS):
+        newest = Segment(generation, shard, walked=True, day=day(time.time()))
+        message = encode(Reading(run, newest, EVERY))
+        lab.steps("rescore", {"Records": [{"messageId": str(shard), "body": message}]})
 
 
 def uploaded(lab: Lab, key: str) -> None:
