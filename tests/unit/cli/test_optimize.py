@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 def deployment(made: World) -> SimpleNamespace:
     return SimpleNamespace(
         task_type=CLASSIFICATION,
+        outputs={"Trainer": "head"},
         champions=made.champions,
         images=made.images,
         labels=made.labels,

@@ -6,7 +6,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
 
-from octospoon.cli.operations import addresses, queues, status
+from octospoon.cli.operations import addresses, queues, reading_status, status
 from octospoon.domain.labelling import answers, removals, tasks
 from octospoon.domain.monitoring import drift
 from octospoon.domain.training import backbone_change
@@ -14,10 +14,10 @@ from octospoon.domain.training import backbone_change
 PAGE = Path(__file__).parents[3] / "docs/reference/status-json.md"
 NAMES = {
     name: value
-    for module in (answers, removals, tasks, drift, addresses, queues, backbone_change)
+    for module in (answers, removals, tasks, drift, addresses, queues, reading_status, backbone_change)
     for name, value in vars(module).items()
 }
-PARTS = (status.__name__, addresses.__name__, queues.__name__)
+PARTS = (status.__name__, addresses.__name__, queues.__name__, reading_status.__name__)
 
 
 def keys(part: type) -> list[str]:
