@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from integration import elsewhere
 from integration.training.box_loop import BoxLoop
+from integration.training.kills import Killed, Steps, watched
 from unit.training.detectors import CLASSES, RULES, SCORES_OF_RED, red_backbone, red_head
 
 from octospoon.domain.errors import BadModel
@@ -21,8 +22,6 @@ from octospoon.training.job.run import Outcome
 from octospoon.training.model import model_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from octospoon.domain.model_spec import ModelSpec
     from octospoon.training.data.dataset import Dataset
     from octospoon.training.head.trainer import Trainer
@@ -189,51 +188,16 @@ def test_earlier_detector_can_serve_again(trained: BoxLoop) -> None:
         made.build_promote()(2)
 
 
-class Killed(BaseException):
-    """The process was killed: no error handler catches this."""
-
-
-@dataclass
-class Steps:
-    """Counts the writes of a job, and kills the process after one; 0 kills before the first."""
-
-    kill_after: int
-    names: list[str] = field(default_factory=list)
-
-    def step(self, name: str, call: Callable[[], Any]) -> Any:
-        if self.kill_after == 0:
-            raise Killed
-        result = call()
-        self.names.append(name)
-        if len(self.names) == self.kill_after:
-            raise Killed
-        return result
-
-
 WRITES = {
     *("write", "claim", "begin", "log", "trained_on", "tag", "end", "set_alias"),
     *("put_model", "put", "keep", "record", "promote", "keep_alias", "finish"),
 }
 
 
-@dataclass
-class Watched:
-    target: Any
-    steps: Steps
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self.target, name)
-        if name not in WRITES:
-            return value
-        return lambda *given, **named: self.steps.step(name, lambda: value(*given, **named))
-
-
 def attempt(made: BoxLoop, steps: Steps) -> None:
     ports = made.ports
     names = ("control", "champions", "history", "registry", "snapshots", "training_records", "references")
-    watched: dict[str, Any] = {name: Watched(getattr(ports, name), steps) for name in names}
-    loop = replace(ports, **watched)
-    ports, made.ports = made.ports, loop
+    made.ports = watched(ports, names, WRITES, steps)
     try:
         made.train(FIRST, RedTrainer())
     finally:

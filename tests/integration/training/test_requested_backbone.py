@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 import pytest
+from integration.training.kills import Killed, Steps, watched
 from unit.training.networks import network
 from unit.training.stack import JOB, World, starter
 
@@ -28,8 +29,6 @@ from octospoon.training.model import starter as scattering
 from octospoon.training.model.wrap_onnx import Pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from octospoon.domain.model_spec import ChampionPointer
     from octospoon.training.context import TrainingPorts
 
@@ -189,47 +188,13 @@ def test_unreadable_image_is_left_out_and_the_rest_is_trained() -> None:
     assert made.registry.metrics["labels"] == LABELS - 2
 
 
-class Killed(BaseException):
-    """The process was killed: no error handler catches this."""
-
-
-@dataclass
-class Steps:
-    """Counts the externally visible steps, and kills the process after one; 0 kills before the first."""
-
-    kill_after: int
-    names: list[str] = field(default_factory=list)
-
-    def step(self, name: str, call: Callable[[], Any]) -> Any:
-        if self.kill_after == 0:
-            raise Killed
-        result = call()
-        self.names.append(name)
-        if len(self.names) == self.kill_after:
-            raise Killed
-        return result
-
-
 WRITES = {"put_model", "keep", "record", "promote", "keep_alias", "reembed", "change_backbone", "finish"}
-
-
-@dataclass
-class Watched:
-    target: Any
-    steps: Steps
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self.target, name)
-        if name not in WRITES:
-            return value
-        return lambda *given, **named: self.steps.step(name, lambda: value(*given, **named))
 
 
 def attempt(made: World, steps: Steps) -> None:
     ports = made.ports
     names = ("control", "champions", "history", "pool")
-    watched: dict[str, Any] = {name: Watched(getattr(ports, name), steps) for name in names}
-    run(JOB, replace(ports, **watched))
+    run(JOB, watched(ports, names, WRITES, steps))
 
 
 def cheap(_: bytes, dataset: Any, spec: Any, *, candidate: Candidate, champions: Any) -> Any:
