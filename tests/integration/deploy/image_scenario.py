@@ -6,6 +6,7 @@ The rest is what `octospoon aws image` does on AWS.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -57,11 +58,14 @@ class Engine:
             "mediaType": INDEX,
             "manifests": [{"digest": f"sha256:{'c' * 64}", "platform": {"architecture": self.processor}}],
         }
+        content = json.dumps(manifest)
         boto3.client("ecr", region_name=REGION).put_image(
             repositoryName=address.partition("/")[2],
-            imageManifest=json.dumps(manifest),
+            imageManifest=content,
             imageManifestMediaType=INDEX,
             imageTag=tag,
+            # without it, moto draws one of 101 digests, and two images may share it
+            imageDigest=f"sha256:{hashlib.sha256(content.encode()).hexdigest()}",
         )
 
 
