@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from typer.main import get_command
 
+from octospoon.cli.deployment import Deployment, LocalProject
 from octospoon.cli.deployment.session import CHOICE, Choice, environment, session
 from octospoon.cli.doctor import doctor
 from octospoon.cli.failures import NO_REGION
+from octospoon.cli.local.assemble import LocalStack
 from octospoon.cli.main import app, main
 from octospoon.domain.errors import Refused
 
@@ -122,3 +125,13 @@ def test_doctor_reports_a_refused_sign_in_with_advice(
     (result,) = doctor.of_stack("prod")
     assert not result.ok
     assert message in result.message
+
+
+def test_clients_are_made_once():
+    deployment = Deployment({}, "http://127.0.0.1:4566")
+    assert deployment.client("s3") is deployment.client("s3")
+    assert deployment.client("s3", Config(read_timeout=1)) is not deployment.client("s3")
+    stack = LocalStack(
+        cast("Any", None), LocalProject("http://127.0.0.1:4566", {}, "", 1, ""), cast("Any", None)
+    )
+    assert stack.deployment is stack.deployment

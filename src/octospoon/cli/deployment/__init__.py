@@ -73,14 +73,19 @@ class Deployment(Storage):
     def __init__(self, outputs: Mapping[str, str], endpoint_url: str | None) -> None:
         self.outputs = outputs
         self.endpoint_url, self._lock = endpoint_url, threading.Lock()
+        self._clients: dict[str, Any] = {}
         s3, dynamodb = lambda: self.client("s3"), lambda: self.client("dynamodb")
         source = source_of(outputs.get("ImagesSource", ""), outputs.get("ImagesPrefixes", ""))
         super().__init__(OutputNames(outputs), s3, dynamodb, time.time, source)
 
     def client(self, service: Any, config: Config | None = None) -> Any:  # noqa: ANN401 - a type per service
-        """Return a boto3 client for a service."""
+        """Return a boto3 client for a service. Calls without a configuration share one for each service."""
         with self._lock:  # threads may share clients, and not a session
-            return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+            if config is not None:
+                return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+            if service not in self._clients:  # a client takes milliseconds of the processor to make
+                self._clients[service] = self._session.client(service, endpoint_url=self.endpoint_url)
+            return self._clients[service]
 
     @cached_property
     def _session(self) -> boto3.Session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ class LocalStack:
     project: LocalProject
     label_studio: LabelStudioApi
 
-    @property
+    @cached_property
     def deployment(self) -> Deployment:
         """The deployed template."""
         return Deployment(self.project.outputs, self.project.endpoint_url)
