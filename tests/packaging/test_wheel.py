@@ -75,6 +75,7 @@ OPTIONAL = {
                 "simulation_page",
                 "simulation_report",
                 "simulation_tables",
+                "simulation_time",
             ),
         )
     ),

@@ -16,10 +16,11 @@ from PIL import Image
 from octospoon.cli import main
 from octospoon.cli.datasets import boxed
 from octospoon.cli.operations import trainer_environment
-from octospoon.cli.operations.simulate_boxes import announced, check_options, check_pool
+from octospoon.cli.operations.simulate_boxes import check_options, check_pool
 from octospoon.cli.operations.simulation_boxes import BoxReport, BoxSimulation
 from octospoon.cli.operations.simulation_page import write
 from octospoon.cli.operations.simulation_tables import tables
+from octospoon.cli.operations.simulation_time import announced
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.model_spec import ModelSpec
 from octospoon.training.detector.replay import Point, Rounds
@@ -113,6 +114,7 @@ def test_the_time_is_told_before_detectors_are_trained() -> None:
         "32 detectors are trained on feature maps of 1,200 images, in 2 processes: about 3 minutes."
     )
     assert SIMULATION.steps == 160 + 2 * 160 * 3 + 160
+    assert SIMULATION.predicted(pool=200, held_out=100) == 8 * 100 + 2 * (180 + 160)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
@@ -23,30 +22,26 @@ from octospoon.cli.operations import simulation_page
 from octospoon.cli.operations.simulate import FEWEST_SEEDS, log
 from octospoon.cli.operations.simulation_boxes import BoxReport, BoxSimulation
 from octospoon.cli.operations.simulation_tables import tables
+from octospoon.cli.operations.simulation_time import announced, estimated
 from octospoon.cli.output import print_json
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.task_types.detection import DETECTION
-from octospoon.training.detector import features
-from octospoon.training.detector.options import CHECKS
 from octospoon.training.detector.replay import WAYS, BoxImages, Replay, prepare
-from octospoon.training.detector.trainer import LEAST_LABELS, shown
+from octospoon.training.detector.trainer import LEAST_LABELS
 from octospoon.training.model.model_file import extract_backbone, read_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import numpy.typing as npt
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from octospoon.cli.datasets.boxed import BoxedFiles
-    from octospoon.domain.pool.framing import Region
     from octospoon.training.detector.replay import Point
 
     Curves = Mapping[str, Sequence[Point]]
 
-_TRIED = 8
-"""Images on which the time is estimated."""
 _POLLED = 0.5
 """Seconds between two looks at how many detectors are done."""
+_LINES = 20
+"""Lines of progress at most, where no bar can be drawn."""
 
 
 def simulate(
@@ -79,7 +74,7 @@ def simulate(
         check_pool(simulation, len(known.files))
         simulation = simulation.on(pool_size(len(known.files)))
         network = extract_backbone(model)
-        seconds = estimated(network, pixels, regions, known, simulation)
+        seconds = estimated(network, pixels, regions, known.truth, simulation)
         progress.print(announced(seconds, len(known.files), simulation), soft_wrap=True, highlight=False)
         with progress.status(f"Computing feature maps of {len(known.files):,} images"):
             made = prepare(network, pixels, regions, known.truth, known.classes, simulation.options, folder)
@@ -135,57 +130,6 @@ def check_pool(simulation: BoxSimulation, images: int) -> None:
             f"the pool holds {pool} images, and the plan labels {last}: give --labels up to {pool}, or more "
             "images"
         )
-
-
-def estimated(
-    backbone: bytes,
-    pixels: npt.NDArray[np.uint8],
-    regions: Sequence[Region],
-    images: BoxedFiles,
-    simulation: BoxSimulation,
-) -> float:
-    """Return the seconds that a simulation will take, from a short training on a few images.
-
-    Args:
-        backbone: the ONNX file.
-        pixels: uint8 [N, H, W, 3].
-        regions: what they show.
-        images: N images.
-        simulation: what to simulate.
-    """
-    import torch
-
-    from octospoon.training.detector.loop import train
-
-    truth = images.truth
-    rows = np.argsort(-(truth[..., 4] >= 0).sum(axis=1), kind="stable")[:_TRIED]
-    targets = [shown(truth[row], regions[row]) for row in rows.tolist()]
-    threads = torch.get_num_threads()
-    with TemporaryDirectory(prefix="octospoon-") as scratch:
-        began = time.monotonic()
-        maps = features.compute(backbone, np.array(pixels[rows]), targets, simulation.options, Path(scratch))
-        computed, began = time.monotonic() - began, time.monotonic()
-        short = msgspec.structs.replace(simulation.options, epochs=1, least_steps=CHECKS, patience=CHECKS)
-        learned, held_out = np.split(np.arange(len(rows)), [-1])
-        torch.set_num_threads(1)
-        try:
-            train(maps, learned, held_out, len(images.classes), short, torch.device("cpu"))
-        finally:
-            torch.set_num_threads(threads)
-        step = (time.monotonic() - began) / CHECKS
-    waves = -(-simulation.seeds // min(simulation.workers, simulation.seeds))
-    return computed * len(images.files) / len(rows) + waves * simulation.steps * step
-
-
-def announced(seconds: float, images: int, simulation: BoxSimulation) -> str:
-    """Return what is about to happen, and about how long it takes."""
-    detectors = simulation.seeds * simulation.rounds.detectors(len(simulation.strategies))
-    minutes = max(1, round(seconds / 60))
-    return (
-        f"{detectors} detectors are trained on feature maps of {images:,} images, in {simulation.workers} "
-        f"processes: about {minutes} minute{'s' * (minutes > 1)}. Ctrl-C ends it. With fewer --seeds or "
-        "--labels it takes less"
-    )
 
 
 @dataclass(frozen=True)
@@ -246,16 +190,35 @@ def _replayed(images: BoxImages, folder: Path, simulation: BoxSimulation, consol
         ProcessPoolExecutor(
             simulation.workers, get_context("spawn"), initializer=_prepare, initargs=(work,)
         ) as others,
-        Progress(console=console, transient=True) as bar,
+        _shown(detectors, console) as show,
     ):
-        task = bar.add_task("Training detectors", total=detectors)
         futures = [others.submit(_replay_one, seed) for seed in range(simulation.seeds)]
         try:
             while wait(futures, timeout=_POLLED).not_done:
                 if failed := [each for each in futures if each.done() and each.exception()]:
                     failed[0].result()
-                bar.update(task, completed=done.stat().st_size)
+                show(done.stat().st_size)
+            show(detectors)
             return [future.result() for future in futures]
         except BaseException:
             others.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextlib.contextmanager
+def _shown(detectors: int, console: Console) -> Iterator[Callable[[int], None]]:
+    """Yield a function that shows how many detectors are done: as a bar in a terminal, or else in lines."""
+    if console.is_terminal:
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("Training detectors", total=detectors)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    printed = 0
+
+    def print_line(done: int) -> None:
+        nonlocal printed
+        if (done - printed) * _LINES >= detectors:
+            console.print(f"{done} of {detectors} detectors are trained", highlight=False)
+            printed = done
+
+    yield print_line

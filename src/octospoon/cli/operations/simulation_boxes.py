@@ -68,6 +68,12 @@ class BoxSimulation:
         first, *later = map(self._steps, self.rounds.stops)
         return first + sum(later) * (1 + len(self.strategies)) + sum(map(self._steps, self.rounds.further))
 
+    def predicted(self, pool: int, held_out: int) -> int:
+        """Return how many images the detectors of one seed predict, to measure them and to choose from."""
+        strategies, stops = len(self.strategies), self.rounds.stops
+        chosen_from = sum(pool - labelled for labelled in stops[:-1])
+        return self.rounds.detectors(strategies) * held_out + strategies * chosen_from
+
     def _steps(self, images: int) -> int:
         each = -(-(images - images // 5) // self.options.batch_size)
         return max(self.options.least_steps, self.options.epochs * each)

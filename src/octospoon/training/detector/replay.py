@@ -189,7 +189,7 @@ class Replay:
         classes = len(self.images.classes)
         course = train(maps, shuffled[apart:], shuffled[:apart], classes, options, torch.device("cpu"))
         head = head_file(course.detector, maps.maps, RULES, self.images.opset)
-        predicted = self._predicted(head, self.held_out)
+        predicted = predictions(maps, head, self.held_out)
         for row, at in zip(predicted, self.held_out.tolist(), strict=True):
             row[:] = placed(row, self.images.regions[at])
         ap50 = DetectionEvaluator().metric(predicted, self.images.truth[self.held_out])
@@ -204,24 +204,34 @@ class Replay:
         waiting = self.order[~np.isin(self.order, labelled)]
         audit, rest = np.split(waiting, [round(self.rounds.audit_share * size)])
         rest = np.sort(rest)
-        predictions = self._predicted(head, rest)
-        total, mean, largest = doubt(predictions)
+        predicted = predictions(self.images.maps, head, rest)
+        total, mean, largest = doubt(predicted)
         score = {"sum": total, "mean": mean, "largest": largest}[way]
         fails = 0.5 * score / (1 + score)  # as `predictions.outcomes` does it with the sum
         pool = Candidates(
             [f"{row:06d}" for row in rest.tolist()],
-            predictions,
+            predicted,
             self.images.embeddings[rest],
             outcomes=np.column_stack([1 - fails, fails]),
         )
         return np.concatenate([audit, rest[margin_diverse.select(pool, size - len(audit), seed)]])
 
-    def _predicted(self, head: bytes, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Return predictions float32 [N, K, 4 + C] of images, in shares of the input, from their maps."""
-        session, maps, parts = open_session(head), self.images.maps, []
-        for start in range(0, len(rows), _PREDICTED):
-            part = rows[start : start + _PREDICTED]
-            read, _ = maps.batch(np.zeros_like(part), part)
-            feed = {each.tensor: values for each, values in zip(maps.maps, read, strict=True)}
-            parts.append(np.concatenate(run_session(session, [BOXES, SCORES], feed), axis=2))
-        return np.concatenate(parts)
+
+def predictions(maps: Features, head: bytes, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return what a detector predicts from stored feature maps.
+
+    Args:
+        maps: of N images.
+        head: the ONNX file of the detector without its backbone; see `head_file`.
+        rows: int64 [M], which images.
+
+    Returns:
+        float32 [M, K, 4 + C], in shares of the input's sides.
+    """
+    session, parts = open_session(head), []
+    for start in range(0, len(rows), _PREDICTED):
+        part = rows[start : start + _PREDICTED]
+        read, _ = maps.batch(np.zeros_like(part), part)
+        feed = {each.tensor: values for each, values in zip(maps.maps, read, strict=True)}
+        parts.append(np.concatenate(run_session(session, [BOXES, SCORES], feed), axis=2))
+    return np.concatenate(parts)
