@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from octospoon.ports.events import EventProgress
     from octospoon.ports.images import Backfills, Backlog
     from octospoon.ports.imported_labels import ImportedLabels
-    from octospoon.ports.labelling import Labels, MissingAnnotations, Proposals, Rounds, TaskSyncs
+    from octospoon.ports.labelling import Labels, Rounds
     from octospoon.ports.models import (
         Champions,
         ModelHistory,
@@ -96,6 +96,7 @@ if TYPE_CHECKING:
         TrainingPool,
         WatchingPool,
     )
+    from octospoon.ports.reconciliation import MissingAnnotations, Proposals, TaskSyncs
     from octospoon.ports.training import Control
 
 RESOURCES = sam_template.read(ROOT / "template.yaml")["Resources"]

@@ -391,6 +391,25 @@ def test_one_at_a_time_exports_a_round(stores: Stores) -> None:
     assert rounds.acquire(2, 301.0, 400.0)
 
 
+def test_one_at_a_time_adds_predictions(stores: Stores) -> None:
+    rounds = stores.rounds
+    assert rounds.predictions_sent() == ""
+
+    assert rounds.acquire_predictions(100.0, 200.0)
+    assert not rounds.acquire_predictions(150.0, 250.0)
+    rounds.release_predictions(999.0, "v1")
+    assert not rounds.acquire_predictions(150.0, 250.0), "only its holder gives it back"
+    assert rounds.predictions_sent() == "", "and says what it has sent"
+    rounds.release_predictions(200.0, "v2")
+    assert rounds.predictions_sent() == "v2"
+
+    assert rounds.acquire_predictions(150.0, 250.0)
+    assert rounds.predictions_sent() == "v2", "until the next run has sent others"
+    assert rounds.acquire_predictions(251.0, 300.0), "its holder died"
+    rounds.release_predictions(300.0)
+    assert rounds.predictions_sent() == ""
+
+
 def test_answers_that_do_not_count_are_counted_until_they_do(stores: Stores) -> None:
     export(stores, 1)
     export(stores, 2)

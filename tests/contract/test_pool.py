@@ -12,6 +12,7 @@ from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.pool.images import ImageRef, Prediction, ScoredImage, State
 from octospoon.domain.pool.keys import SHARDS, day
+from octospoon.domain.pool.keys import shard as shard_of
 
 if TYPE_CHECKING:
     from contract.conftest import Stores
@@ -38,6 +39,13 @@ def embedded(i: int) -> Prediction:
 
 def pick(i: int, etag: str = "e", *, audit: bool = False) -> Pick:
     return Pick(image(i).key, etag, audit, "margin", 0.5, i, 0.25 if audit else None)
+
+
+def label(stores: Stores, i: int) -> None:
+    """Give a chosen image its label."""
+    state = stores.labels.label_state(image(i).key)
+    assert state is not None
+    assert stores.labels.resolve_label(state, Consensus("cat", 1.0, 1)) == 1
 
 
 def test_a_row_comes_back_as_it_was_written(stores: Stores) -> None:
@@ -126,7 +134,7 @@ def test_a_page_ends_where_it_is_told_to(stores: Stores) -> None:
             assert stores.pool.selectable(shard, end, 50, end) == ([], None)
 
 
-def test_every_selectable_refis_on_one_page_of_one_shard(stores: Stores) -> None:
+def test_every_selectable_image_is_on_one_page_of_one_shard(stores: Stores) -> None:
     for i in range(50):
         stores.scoring.put_score(image(i), embedded(i))
     keys = []
@@ -139,7 +147,7 @@ def test_every_selectable_refis_on_one_page_of_one_shard(stores: Stores) -> None
     assert sorted(keys) == [image(i).key for i in range(50)]
 
 
-def test_a_claimed_refis_no_longer_selectable(stores: Stores) -> None:
+def test_a_claimed_image_is_no_longer_selectable(stores: Stores) -> None:
     for i in range(3):
         stores.scoring.put_score(image(i), prediction(0.5))
 
@@ -154,7 +162,7 @@ def test_a_claimed_refis_no_longer_selectable(stores: Stores) -> None:
     assert not stores.ranking.claim(pick(9), 7, 99.0), "an image that is not there"
 
 
-def test_a_claimed_refcan_be_blind(stores: Stores) -> None:
+def test_a_claimed_image_can_be_blind(stores: Stores) -> None:
     for i in range(3):
         stores.scoring.put_score(image(i), prediction(0.5))
     stores.ranking.claim(replace(pick(0), blind=True), 7, 99.0)
@@ -178,10 +186,11 @@ def test_a_redelivery_of_the_same_bytes_changes_no_state(stores: Stores) -> None
     stores.scoring.put_score(image(1), prediction(0.5))
     stores.ranking.claim(pick(1), 7, 99.0)
 
-    assert not stores.scoring.put_score(image(1), prediction(0.9, version=2))
+    assert stores.scoring.put_score(image(1), prediction(0.9, version=2))
+    assert not stores.scoring.put_score(image(1), prediction(0.5)), "a late scorer of version 1"
 
     row = stores.pool.rows([image(1).key])[image(1).key]
-    assert (row.state, row.model_version) == (State.CLAIMED, 1)
+    assert (row.state, row.model_version) == (State.CLAIMED, 2)
 
 
 def test_a_newer_upload_replaces_and_an_older_event_does_not(stores: Stores) -> None:
@@ -200,7 +209,7 @@ def test_the_same_bytes_under_another_etag_change_no_state(stores: Stores) -> No
     stores.ranking.claim(pick(1, "bytes"), 7, 99.0)
 
     again = replace(image(1, "bytes", "20"), object_etag="bytes-2")
-    assert not stores.scoring.put_score(again, prediction(0.9, version=2))
+    assert stores.scoring.put_score(again, prediction(0.9, version=2))
     entry = stores.entries.entries([again.key])[again.key]
     assert (entry.etag, entry.object_etag, entry.state) == ("bytes", "bytes-2", State.CLAIMED)
     assert (entry.sequencer.rstrip("0"), entry.round_number) == ("2", 7)
@@ -284,7 +293,7 @@ def test_of_many_rows_those_that_changed_meanwhile_are_left_alone(stores: Stores
 def test_images_with_another_backbones_embedding_are_found_and_rescored(stores: Stores) -> None:
     for i in range(4):
         stores.scoring.put_score(image(i), prediction(0.5))
-    stores.ranking.claim(pick(3), 1, 99.0)
+    label(stores, 3)
     assert list(stores.pool_report.of_others(BACKBONE)) == []
 
     stale = sorted(stores.pool_report.of_others("c" * 64), key=lambda ref: ref.key)
@@ -308,61 +317,108 @@ def test_newest_uploads_of_another_backbone_come_first(stores: Stores) -> None:
 
 
 def test_boxes_of_an_earlier_detector_are_of_others(stores: Stores) -> None:
-    for i in range(4):
+    for i in range(5):
         stores.scoring.put_score(image(i), prediction(0.5, version=i, generation=i))
         stores.clock.time += 24 * 3600.0
     stores.ranking.claim(pick(1), 1, 99.0)
+    label(stores, 4)
     stores.scoring.put_quarantine(image(9), "empty", "")
 
-    assert [ref.key for ref in stores.pool_report.of_others(BACKBONE, 3)] == [image(2).key, image(0).key]
-    assert list(stores.pool_report.of_others(BACKBONE)) == [], "embeddings of this backbone stay valid"
-    every = [ref.key for ref in stores.pool_report.of_others("c" * 64, 3)]
-    assert every == [image(3).key, image(2).key, image(0).key]
+    def outdated(backbone: str, generation: int = 0) -> list[str]:
+        return [ref.key for ref in stores.pool_report.of_others(backbone, generation)]
+
+    assert outdated(BACKBONE, 3) == [image(i).key for i in (2, 1, 0)], "with the one that waits for an answer"
+    assert outdated(BACKBONE) == [], "embeddings of this backbone stay valid"
+    assert outdated("c" * 64, 3) == [image(i).key for i in (3, 2, 1, 0)]
 
 
-def test_score_of_a_selectable_image_is_refreshed_at_once(stores: Stores) -> None:
-    for i in range(3):
+def test_what_is_of_others_is_what_is_read_again(stores: Stores) -> None:
+    """The report states the rule for DynamoDB, and reading images again states it in Python."""
+    for i, (backbone, generation) in enumerate(itertools.product((BACKBONE, "c" * 64), (1, 2, 3))):
+        for j in range(4):
+            at = 10 * i + j
+            scored = replace(prediction(0.5, generation=generation), backbone=backbone)
+            stores.scoring.put_score(image(at), scored)
+            if j:
+                stores.ranking.claim(pick(at), 1, 99.0)
+            if j > 1:
+                stores.ranking.mark_exported(image(at).key, 1, at + 1)
+            if j > 2:
+                label(stores, at)
+    keys = [image(10 * i + j).key for i in range(6) for j in range(4)]
+    known = stores.rescoring_pool.unlabelled_images(keys)
+    assert len(known) == 18, "all but those with a label"
+
+    sizes = set()
+    for backbone, generation in itertools.product((BACKBONE, "c" * 64, "d" * 64), (0, 1, 2, 3, 4)):
+        read = {each.image.key for each in known if each.outdated(backbone, generation)}
+        assert {ref.key for ref in stores.pool_report.of_others(backbone, generation)} == read
+        sizes.add(len(read))
+    assert sizes == {9, 12, 15, 18}
+
+
+def test_score_of_an_unlabelled_image_is_refreshed(stores: Stores) -> None:
+    for i in range(5):
         stores.scoring.put_score(image(i), prediction(0.2, version=2, generation=2))
-    stores.ranking.claim(pick(1), 1, 99.0)
+    for i in (1, 3, 4):
+        stores.ranking.claim(pick(i), 1, 99.0)
+    stores.ranking.mark_exported(image(3).key, 1, 7)
+    label(stores, 4)
     fresh = replace(prediction(0.9, version=3, generation=3), backbone="c" * 64)
 
-    assert stores.scoring.refresh_score(image(0), fresh)
-    assert not stores.scoring.refresh_score(image(1), fresh), "it was chosen"
+    for i in (0, 1, 3):
+        assert stores.scoring.refresh_score(image(i), fresh)
+    assert not stores.scoring.refresh_score(image(4), fresh), "it has a label"
     assert not stores.scoring.refresh_score(image(2, etag="other"), fresh)
     assert not stores.scoring.refresh_score(image(9), fresh)
-    assert not stores.scoring.refresh_score(image(0), prediction(0.1, version=2, generation=2)), "earlier"
+    for i in (0, 3):
+        assert not stores.scoring.refresh_score(image(i), prediction(0.1, version=2, generation=2)), "earlier"
 
-    rows = stores.pool.rows([image(i).key for i in range(3)])
-    assert [row.generation for row in rows.values()] == [3, 2, 2]
-    assert rows[image(0).key].backbone == "c" * 64
-    assert stores.ranking.top(1)[0].key == image(2).key, "a smaller margin comes first"
+    rows = stores.pool.rows([image(i).key for i in range(5)])
+    assert [row.generation for row in (rows[image(i).key] for i in range(5))] == [3, 3, 2, 3, 2]
+    assert rows[image(3).key].backbone == "c" * 64
+    assert rows[image(3).key].state is State.EXPORTED
+    assert [top.key for top in stores.ranking.top(9)] == [image(2).key, image(0).key], "by margin"
 
 
-def test_selectable_images_come_as_uploads_with_their_models(stores: Stores) -> None:
-    for i in range(4):
+def test_a_chosen_image_is_selectable_by_its_new_score(stores: Stores) -> None:
+    stores.scoring.put_score(image(0), replace(prediction(0.2), probabilities=None))
+    stores.ranking.claim(pick(0), 1, 99.0)
+    (entry,) = stores.entries.entries([image(0).key]).values()
+    assert stores.scoring.put_score(image(0), prediction(0.4, version=2, generation=2))
+    assert stores.ranking.top(9) == []
+    assert list(stores.walk.outdated(shard_of(image(0).key), 9, 0.0, "", -1.0, 10)[0]) == []
+
+    assert stores.entries.release(entry)
+    assert [top.key for top in stores.ranking.top(9)] == [image(0).key]
+
+
+def test_unlabelled_images_come_as_uploads_with_their_models(stores: Stores) -> None:
+    for i in range(5):
         stores.scoring.put_score(image(i), prediction(0.5, version=2, generation=i))
     stores.scoring.note_upload(replace(image(2, sequencer="77"), object_etag="e-2"))
     stores.ranking.claim(pick(1), 1, 99.0)
+    stores.ranking.claim(pick(4), 1, 99.0)
+    label(stores, 4)
     stores.scoring.put_quarantine(image(9), "empty", "")
 
-    found = stores.rescoring_pool.selectable_images([image(i).key for i in (3, 2, 9, 1, 8)])
+    images = stores.rescoring_pool.unlabelled_images([image(i).key for i in (3, 2, 9, 1, 8, 4)])
 
-    assert [(known.image.key, known.backbone, known.generation) for known in found] == [
-        (image(3).key, BACKBONE, 3),
-        (image(2).key, BACKBONE, 2),
+    assert [(known.image.key, known.backbone, known.generation) for known in images] == [
+        (image(i).key, BACKBONE, i) for i in (3, 2, 1)
     ]
-    assert (found[1].image.etag, found[1].image.size, found[1].image.object_etag) == ("e", 123, "e-2")
-    assert found[1].image.sequencer.rstrip("0") == "77"
-    assert stores.rescoring_pool.selectable_images([]) == []
+    assert (images[1].image.etag, images[1].image.size, images[1].image.object_etag) == ("e", 123, "e-2")
+    assert images[1].image.sequencer.rstrip("0") == "77"
+    assert stores.rescoring_pool.unlabelled_images([]) == []
 
 
-def test_labelled_refgets_another_backbones_embedding_and_nothing_else_changes(stores: Stores) -> None:
+def test_labelled_image_gets_another_backbones_embedding_alone(stores: Stores) -> None:
     for i in range(4):
         stores.scoring.put_score(image(i), prediction(0.5))
         if i:
             stores.ranking.claim(pick(i), 1, 99.0)
             stores.ranking.mark_exported(image(i).key, 1, i)
-            stores.labels.resolve_label(stores.labels.label_state(image(i).key), Consensus("cat", 1.0, 1))  # type: ignore[arg-type]
+            label(stores, i)
     stores.scoring.put_score(image(3, "other bytes", "20"), prediction(0.5))
     before = stores.pool.rows([image(i).key for i in range(4)])
     fresh = [

@@ -66,7 +66,7 @@ class Desk:
     def ask(self, key: str) -> int:
         """Make the image's task; return its number."""
         task = Task(key, self.scored(key).etag, address_of(self.bucket, key), None, None)
-        self.tasks += (made := self.labeler.create([task], "none").values())
+        self.tasks += (made := self.labeler.create([task]).values())
         return next(iter(made))
 
     def becomes(self, key: str, state: State) -> None:

@@ -42,13 +42,13 @@ class FakeLabeler:
         self.tasks.pop(task_id, None)
         return True
 
-    def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
+    def create(self, tasks: Sequence[Task]) -> dict[str, int]:
         created = {}
         for task in tasks:
             id_ = max(self.tasks, default=0) + 1  # SQLite reuses the highest id when its row was deleted
             self.tasks[id_] = task
             self.changed_at[id_] = self.made_at[id_] = self.clock.now()
-            self.predictions[id_] = [(model_version, task.label)] if task.label else []
+            self.predictions[id_] = [(task.version, task.label)] if task.label else []
             created[task.key] = id_
         if self.lose_answers:
             self.lose_answers -= 1

@@ -140,6 +140,7 @@ class FakeRounds:
     is_open: bool = False
     export_until: float = 0.0
     predicting_until: float = 0.0
+    sent: str = ""
 
     def read(self, number: int) -> Round | None:
         return self.files.get(number)
@@ -172,9 +173,12 @@ class FakeRounds:
         self.predicting_until = until
         return True
 
-    def release_predictions(self, until: float) -> None:
+    def release_predictions(self, until: float, sent: str = "") -> None:
         if until == self.predicting_until:
-            self.predicting_until = 0.0
+            self.predicting_until, self.sent = 0.0, sent
+
+    def predictions_sent(self) -> str:
+        return self.sent
 
     def close(self, number: int) -> None:
         if number == self.number:

@@ -15,6 +15,7 @@ from octospoon.domain.pool import keys as hashes
 from octospoon.domain.pool.boxes import precedence
 from octospoon.domain.pool.images import (
     RETIRED,
+    UNLABELLED,
     Candidate,
     ImageRef,
     KnownScore,
@@ -22,9 +23,9 @@ from octospoon.domain.pool.images import (
     PoolRow,
     Prediction,
     ScoredImage,
-    SelectableImage,
     State,
     StoredPrediction,
+    UnlabelledImage,
 )
 from octospoon.domain.pool.score_history import SCORES, UPLOADS, PreviousPick, PreviousUpload, Score, returned
 from octospoon.domain.task_types.classification import CLASSIFICATION
@@ -90,10 +91,10 @@ class FakePool:
         if self._put(image, fresh):
             return True
         self.note_upload(image)
-        return self._refresh(image.key, image.etag, prediction)
+        return self._refresh(image.key, image.etag, prediction, UNLABELLED)
 
     def refresh_score(self, image: ImageRef, prediction: Prediction) -> bool:
-        return self._refresh(image.key, image.etag, prediction)
+        return self._refresh(image.key, image.etag, prediction, UNLABELLED)
 
     def note_upload(self, image: ImageRef) -> None:
         row = self.table.get(image.key)
@@ -213,9 +214,11 @@ class FakePool:
         self.note_upload(image)
         return False
 
-    def _refresh(self, key: str, etag: str, prediction: Prediction) -> bool:
+    def _refresh(
+        self, key: str, etag: str, prediction: Prediction, states: Sequence[State] = (State.SCORED,)
+    ) -> bool:
         row = self.table.get(key)
-        if row is None or row.etag != etag or row.state is not State.SCORED or row.prediction is None:
+        if row is None or row.etag != etag or row.state not in states or row.prediction is None:
             return False
         if row.prediction.generation > prediction.generation:
             return False
@@ -319,21 +322,19 @@ class FakePool:
 
     def of_others(self, backbone: str, generation: int = 0) -> Iterator[ImageRef]:
         newest_first = sorted(self.table.items(), key=lambda item: item[1].arrived, reverse=True)
-        for key, row in newest_first:
-            if row.state is not State.SCORED or row.prediction is None:
-                continue
-            if row.prediction.backbone != backbone or row.prediction.generation < generation:
-                yield ImageRef(key, row.etag, row.sequencer, row.size)
+        for image in self.unlabelled_images([key for key, _ in newest_first]):
+            if image.outdated(backbone, generation):
+                yield replace(image.image, object_etag="")
 
-    def selectable_images(self, keys: Sequence[str]) -> list[SelectableImage]:
+    def unlabelled_images(self, keys: Sequence[str]) -> list[UnlabelledImage]:
         return [
-            SelectableImage(
+            UnlabelledImage(
                 ImageRef(key, row.etag, row.sequencer, row.size, row.object_etag),
                 row.prediction.backbone,
                 row.prediction.generation,
             )
             for key in keys
-            if (row := self.table.get(key)) and row.state is State.SCORED and row.prediction
+            if (row := self.table.get(key)) and row.state in UNLABELLED and row.prediction
         ]
 
     def labelled(self) -> Iterator[LabelledImage]:

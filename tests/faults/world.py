@@ -93,11 +93,11 @@ class Between:
 class Studio(FakeLabeler):
     """Label Studio as annotators use it."""
 
-    def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
+    def create(self, tasks: Sequence[Task]) -> dict[str, int]:
         existing = {(task.key, task.etag) for task in self.tasks.values()}
         again = [task.key for task in tasks if (task.key, task.etag) in existing]
         assert not again, f"{again} are imported a second time"
-        return super().create(tasks, model_version)
+        return super().create(tasks)
 
     def touch(self, task: int, bodies: list[AnnotationBody]) -> None:
         self.annotations[task] = bodies

@@ -198,6 +198,14 @@ class ChampionPointer:
         """Return True if the model predicts boxes, which no stored embedding gives."""
         return bool(self.classes) and not self.head_key
 
+    @property
+    def reads_since(self) -> int:
+        """Return the first pointer generation whose scores this model can use; 0 for any.
+
+        A detector can use no boxes of an earlier detector, and must read the image.
+        """
+        return self.generation if self.detects else 0
+
     @classmethod
     def of(
         cls,

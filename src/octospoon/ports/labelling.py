@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.answers import Answer, UncountedAnswers
     from octospoon.domain.labelling.classes import ClassHistory
     from octospoon.domain.labelling.consensus import Consensus
-    from octospoon.domain.labelling.reconciliation import TaskSync
-    from octospoon.domain.labelling.removals import Proposal
     from octospoon.domain.labelling.tasks import (
         Annotation,
         Guess,
@@ -114,8 +112,17 @@ class Rounds(Protocol):
     def acquire_predictions(self, now: float, until: float) -> bool:
         """Acquire the lease on adding predictions to tasks; return False if another run holds it."""
 
-    def release_predictions(self, until: float) -> None:
-        """Release the lease on adding predictions, if none is on its way to Label Studio."""
+    def release_predictions(self, until: float, sent: str = "") -> None:
+        """Release the lease on adding predictions, if none is on its way to Label Studio.
+
+        Args:
+            until: epoch seconds at which the lease would end; only its holder knows them.
+            sent: names the state in which every open task has the prediction that it can have; empty for
+                none.
+        """
+
+    def predictions_sent(self) -> str:
+        """Return the newest state in which every open task had its prediction; empty for none."""
 
     def close(self, number: int) -> None:
         """Mark a round as exported."""
@@ -199,8 +206,8 @@ class Labeler(Protocol):
     def delete(self, task_id: int) -> bool:
         """Delete a task unless somebody has begun to answer it; return True if it is gone."""
 
-    def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
-        """Create tasks with predictions, without retrying; return their ids by key.
+    def create(self, tasks: Sequence[Task]) -> dict[str, int]:
+        """Create tasks with their predictions, without retrying; return their ids by key.
 
         A prediction is left out if the labelling interface does not offer its class.
 
@@ -268,33 +275,3 @@ class ShownPredictions(Protocol):
 
         A prediction is left out if the labelling interface does not offer its class.
         """
-
-
-class MissingAnnotations(Protocol):
-    """The annotations that a walk did not find in Label Studio, page by page."""
-
-    def add(self, walk: str, page: str, annotations: Sequence[Annotation]) -> None:
-        """Store the missing annotations of one page, unless the page is stored already."""
-
-    def of(self, walk: str) -> list[Annotation]:
-        """Return every annotation that a walk did not find, ordered by key."""
-
-
-class Proposals(Protocol):
-    """The proposed mass removal of labels, which a person must accept."""
-
-    def read(self) -> Proposal:
-        """Return the newest proposal; an empty proposal if there is none."""
-
-    def save(self, before: Proposal, proposal: Proposal) -> bool:
-        """Replace `before`; return False if it has been replaced or accepted already."""
-
-
-class TaskSyncs(Protocol):
-    """The progress of comparing Label Studio's tasks with the stored annotations."""
-
-    def read(self) -> TaskSync:
-        """Return the newest task sync."""
-
-    def save(self, before: TaskSync, sync: TaskSync) -> bool:
-        """Replace `before`; return False if it has been replaced already."""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
         PoolRow,
         Prediction,
         ScoredImage,
-        SelectableImage,
         State,
         StoredPrediction,
+        UnlabelledImage,
     )
     from octospoon.domain.trace import ImageRecord
 
@@ -62,9 +62,10 @@ class ScoringPool(Protocol):
         """
 
     def refresh_score(self, image: ImageRef, prediction: Prediction) -> bool:
-        """Replace the score of a selectable image in one request; return True if it was written.
+        """Replace the score of an unlabelled image; return True if it was written.
 
-        It is not if the row holds other bytes or a later score. `put_score` is for such rows.
+        One request does it for a selectable image, and two for an image that a round has. It is not written
+        if the row holds other bytes or a later score. `put_score` is for such rows.
         """
 
     def note_upload(self, image: ImageRef) -> None:
@@ -116,8 +117,8 @@ class RankingPool(PoolSampling, Protocol):
 class RescoringPool(PoolRows, Protocol):
     """The pool as the rescore function refreshes it."""
 
-    def selectable_images(self, keys: Sequence[str]) -> list[SelectableImage]:
-        """Return those of these images that can be chosen for labelling, in the order of the keys.
+    def unlabelled_images(self, keys: Sequence[str]) -> list[UnlabelledImage]:
+        """Return those of these images that are selectable or wait for an answer, in the order of the keys.
 
         The read is eventually consistent: it may miss the newest writes.
         """
@@ -170,13 +171,14 @@ class PoolReport(Protocol):
         """Return (key, reason, detail) of up to `limit` images in quarantine."""
 
     def of_others(self, backbone: str, generation: int = 0) -> Iterator[ImageRef]:
-        """Yield the selectable images with scores of other models, the newest uploads first.
+        """Yield the images that a model must have read again, the newest uploads first.
 
-        The order is by day of the upload. All of them are read before the first is yielded.
+        They are unlabelled, and their scores are of other models; see `UnlabelledImage.outdated`. The order
+        is by day of the upload. All of them are read before the first is yielded.
 
         Args:
-            backbone: images with an embedding of another backbone are of others.
-            generation: so are images with a score of an earlier pointer generation; 0 for none.
+            backbone: of the model.
+            generation: the first pointer generation whose scores it can use; 0 for any.
         """
 
     def labelled(self) -> Iterator[LabelledImage]:

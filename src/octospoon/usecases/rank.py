@@ -14,12 +14,14 @@ from octospoon.domain.labelling.addresses import why_not_shown
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Round, Task, TaskCounts
 from octospoon.domain.model_spec import version_name
+from octospoon.domain.pool.boxes import classes_of
 from octospoon.domain.pool.keys import image_id
 from octospoon.domain.uncertainty import order_of
-from octospoon.usecases.refresh_predictions import in_classes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy.typing as npt
 
     from octospoon.domain.labelling.tasks import Pick
     from octospoon.domain.model_spec import ChampionPointer
@@ -152,8 +154,7 @@ class Rank:
             self.rounds.release(round_.number, until)
             raise
         # from here on Label Studio may have tasks that we do not know: the next run waits, and looks them up
-        version = version_name(round_.model_version, self.history().revision)
-        created = self.labeler.create(missing, version) if missing else {}
+        created = self.labeler.create(missing) if missing else {}
         exported = {**known, **created}
         for pick in claimed:
             if pick.key in exported:
@@ -178,10 +179,31 @@ class Rank:
         task = Task(pick.key, pick.etag, self.images.uri(pick.key), None, None)
         if pick.blind:
             return task
-        shares = None if row is None else in_classes_of(row, model, history)
+        shares = None if row is None else _in_classes_of(row, model, history)
         translated = self.task_type.translation(history, model.classes)
-        if shares is None or not translated.names:
+        if row is None or shares is None or not translated.names:
             return task  # without a usable prediction, or all its classes are retired
         shares = translated(shares[np.newaxis])
         (predicted,) = self.task_type.predicted(shares, translated.names)
-        return replace(task, label=predicted.label, confidence=predicted.confidence)
+        version = version_name(row.model_version, history.revision)
+        return replace(task, label=predicted.label, confidence=predicted.confidence, version=version)
+
+
+def _in_classes_of(
+    row: PoolRow, model: ChampionPointer, history: ClassHistory
+) -> npt.NDArray[np.float32] | None:
+    """Return the prediction that a row has, if it is of the classes of the model in service; else None.
+
+    Args:
+        row: of an image. An earlier model may have scored it.
+        model: the pointer of the model in service.
+        history: of the project's classes.
+
+    Returns:
+        float32 [C] or [K, 4 + C], as `PoolRow.probabilities`.
+    """
+    if row.probabilities is None or classes_of(row.probabilities) != len(model.classes):
+        return None  # scored without classes, or with another list of them
+    if history.revision and row.model_version != model.version:
+        return None  # the older model may have had other classes, in the same number
+    return row.probabilities

@@ -5,7 +5,8 @@ the newest first, and the next message waits until they have the new model's sco
 images are scored within PAUSE seconds, and shrinks if they are not. So a new upload never waits long behind
 these images, however many there are and however slow the model is.
 
-Every step may be repeated. An image that has the new score is not queued. The bound counts images of any
+Images that wait for an answer are read too, so that annotators see the new model's boxes. Every step may be
+repeated. An image that has the new score is not queued. The bound counts images of any
 model, so that a second run of the same model reads no more of them. The newest run alone goes on.
 """
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from octospoon.domain.model_spec import ChampionPointer
-    from octospoon.domain.pool.images import ImageRef, SelectableImage
+    from octospoon.domain.pool.images import ImageRef, UnlabelledImage
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import Uploads
     from octospoon.ports.models import ReadingProgress
@@ -157,43 +158,35 @@ class ReadAgain:
                 self._later(reading, 0.0)
                 return Step()
 
-    def _window(self, reading: Reading, until: float) -> tuple[Reading, list[SelectableImage]]:
+    def _window(self, reading: Reading, until: float) -> tuple[Reading, list[UnlabelledImage]]:
         """Return the message with its window, and the images in it."""
         begin = reading.at
-        images: list[SelectableImage] = []
-        if not begin.walked:
-            look = self.walk.page_at(begin)
-            if look.following is None and not look.keys:
-                return reading, []
+        images: list[UnlabelledImage] = []
+        if not begin.walked:  # the first look of `NewestFirst` would miss the images that wait for an answer
             begin = self.walk.newest(begin)
         at: Segment | None = begin
         while at is not None and len(images) < reading.room:
             page = self.walk.page_at(at).first(at, reading.room - len(images))
-            images += self.pool.selectable_images(page.keys)
+            images += self.pool.unlabelled_images(page.keys)
             at = page.following
             # the index would bring the images of the days once more, whose scores are to come
             if self.clock.now() > until or (at and at.place[0] > begin.place[0]):
                 break
         return msgspec.structs.replace(reading, at=begin, to=at, count=len(images)), images
 
-    def _in_window(self, reading: Reading) -> list[SelectableImage]:
-        images: list[SelectableImage] = []
+    def _in_window(self, reading: Reading) -> list[UnlabelledImage]:
+        images: list[UnlabelledImage] = []
         following: Segment | None = reading.at
         while following is not None and (reading.to is None or following.place < reading.to.place):
             at = following
             page = self.walk.page_at(at)
-            images += self.pool.selectable_images([key for key in page.keys if reading.covers(at, key)])
+            images += self.pool.unlabelled_images([key for key in page.keys if reading.covers(at, key)])
             following = page.following
         return images
 
     @staticmethod
-    def _outdated(images: Sequence[SelectableImage], pointer: ChampionPointer) -> list[ImageRef]:
-        return [
-            known.image
-            for known in images
-            if known.backbone != pointer.backbone
-            or (pointer.detects and known.generation < pointer.generation)
-        ]
+    def _outdated(images: Sequence[UnlabelledImage], pointer: ChampionPointer) -> list[ImageRef]:
+        return [known.image for known in images if known.outdated(pointer.backbone, pointer.reads_since)]
 
     def _queue(self, reading: Reading, images: Sequence[ImageRef]) -> Step:
         self.uploads.send_all(images)

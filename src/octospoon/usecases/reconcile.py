@@ -26,16 +26,9 @@ if TYPE_CHECKING:
     from octospoon.domain.labelling.reconciliation import PoolEntry
     from octospoon.ports.clock import Clock
     from octospoon.ports.images import Backlog, Bucket, Uploads
-    from octospoon.ports.labelling import (
-        AnnotatedTask,
-        Labeler,
-        MissingAnnotations,
-        Proposals,
-        Rounds,
-        TaskBody,
-        TaskSyncs,
-    )
+    from octospoon.ports.labelling import AnnotatedTask, Labeler, Rounds, TaskBody
     from octospoon.ports.pool import FullAudits, PoolEntries
+    from octospoon.ports.reconciliation import MissingAnnotations, Proposals, TaskSyncs
     from octospoon.usecases.collect import CollectAnnotations
     from octospoon.usecases.publish_events import PublishEvents
     from octospoon.usecases.sync_registry_alias import Followed

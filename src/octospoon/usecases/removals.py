@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from octospoon.domain.labelling.tasks import Annotation
     from octospoon.ports.clock import Clock
-    from octospoon.ports.labelling import Labeler, MissingAnnotations, Proposals
+    from octospoon.ports.labelling import Labeler
     from octospoon.ports.pool import PoolEntries
+    from octospoon.ports.reconciliation import MissingAnnotations, Proposals
     from octospoon.usecases.collect import CollectAnnotations
 
 LOG = logging.getLogger(__name__)

@@ -43,9 +43,9 @@ def lab(make_lab: Callable[..., Lab]) -> Lab:
 
 
 def test_any_key_is_found_again_in_label_studio(lab: Lab) -> None:
-    tasks = [Task(key, f"e{i}", f"s3://b/{i}", "cat", 0.5) for i, key in enumerate(ODD)]
+    tasks = [Task(key, f"e{i}", f"s3://b/{i}", "cat", 0.5, "v1") for i, key in enumerate(ODD)]
 
-    created = lab.labeler.create(tasks, "v1")
+    created = lab.labeler.create(tasks)
 
     assert lab.labeler.find({task.key: task.etag for task in tasks}) == created
     assert lab.labeler.find({task.key: "of other bytes" for task in tasks}) == {}
@@ -79,12 +79,12 @@ def test_any_key_goes_through_bucket_queue_and_tables(lab: Lab) -> None:
 
 def test_prediction_that_the_interface_does_not_offer_is_omitted(lab: Lab) -> None:
     tasks = [
-        Task("a", "e", "s3://b/a", "cat", 0.5),
-        Task("b", "e", "s3://b/b", "owl", 0.5),
-        Task("c", "e", "s3://b/c", "cat", 1.5),
+        Task("a", "e", "s3://b/a", "cat", 0.5, "v1"),
+        Task("b", "e", "s3://b/b", "owl", 0.5, "v1"),
+        Task("c", "e", "s3://b/c", "cat", 1.5, "v1"),
     ]
 
-    created = lab.labeler.create(tasks, "v1")
+    created = lab.labeler.create(tasks)
 
     def predictions(key: str) -> int:
         return len(lab.api.call("GET", "/api/predictions/", params={"task": created[key]}))
@@ -98,12 +98,12 @@ def test_an_interface_that_is_not_ours_is_said_plainly(lab: Lab) -> None:
     lab.api.call("PATCH", f"/api/projects/{lab.project}", json={"label_config": other})
 
     with pytest.raises(NotConfigured, match="label-studio-project"):
-        lab.labeler.create([Task("a", "e", "s3://b/a", "cat", 0.5)], "v1")
+        lab.labeler.create([Task("a", "e", "s3://b/a", "cat", 0.5, "v1")])
     assert lab.labeler.changed(0, 0, 10) == []
 
 
 def test_task_with_a_started_answer_is_not_deleted(lab: Lab) -> None:
-    created = lab.labeler.create([Task(key, "e", "s3://b/a", None, None) for key in "abc"], "v1")
+    created = lab.labeler.create([Task(key, "e", "s3://b/a", None, None) for key in "abc"])
     lab.annotate(created["a"], "cat")
     draft = {"result": [choice("cat")], "lead_time": 1.0}
     lab.api.call("POST", f"/api/tasks/{created['b']}/drafts", json=draft)
@@ -141,7 +141,7 @@ def test_a_champion_whose_alias_was_never_set_gets_it(lab: Lab) -> None:
 
 def test_another_project_is_left_alone(lab: Lab, make_lab: Callable[..., Lab]) -> None:
     other = make_lab()
-    other.labeler.create([Task("a", "e", "s3://b/a", None, None)], "v1")
+    other.labeler.create([Task("a", "e", "s3://b/a", None, None)])
 
     assert LabelStudio(lab.api, lab.project, SingleChoice()).find({"a": "e"}) == {}
     assert LabelStudio(lab.api, lab.project, SingleChoice()).waiting(0, 10) == []

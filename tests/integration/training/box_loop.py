@@ -87,6 +87,7 @@ class BoxLoop(World):
                 lambda pointer: (pointer, None),
                 self.clock,
                 DETECTION,
+                self.rereading.newest,
             ),
             first=FirstBatches(self.control, self.clock, FirstLabels(batch), lambda: len(classes), batch),
         )()

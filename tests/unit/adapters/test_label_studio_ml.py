@@ -39,7 +39,7 @@ def body(image: object, config: str = CONFIG) -> bytes:
 @pytest.mark.parametrize("label", [*CLASSES, "owl"])
 def test_prediction_on_demand_equals_the_exported_prediction(label: str) -> None:
     answer = Answer(5, (label, "other"), (0.75, 0.25), Predicted(label, 0.75))
-    exported = _task(CONTROL, Task("k", "e", "s3://images/k", label, 0.75), version_name(5), STORED)
+    exported = _task(CONTROL, Task("k", "e", "s3://images/k", label, 0.75, version_name(5)), STORED)
 
     (result,) = results(PredictionRequest(("k",), parse_interface(CONFIG).stored, CONTROL), [answer])[
         "results"

@@ -77,6 +77,7 @@ class World(FakeWorld):
                 lambda pointer: (pointer, Head(pointer.version)),
                 self.clock,
                 CLASSIFICATION,
+                self.rereading.newest,
             ),
         )
 
@@ -296,9 +297,9 @@ def test_a_rank_in_the_middle_of_anothers_export_creates_nothing() -> None:
     world = World(300)
     create, reasons = world.labeler.create, []
 
-    def slowly(tasks: Sequence[Task], model_version: str) -> dict[str, int]:
+    def slowly(tasks: Sequence[Task]) -> dict[str, int]:
         reasons.append(world.rank().reason)
-        return create(tasks, model_version)
+        return create(tasks)
 
     world.labeler.create = slowly
 
@@ -456,12 +457,14 @@ def test_open_tasks_get_the_predictions_of_a_promoted_model() -> None:
 
     report = world.rank()
 
-    assert (report.refreshed, world.labeler.model_version) == (len(others) + 1, "v2")
     after = shown(world)
+    new = [task for task in after if task > 20 and after[task]]
+    assert (report.created, report.refreshed) == (20, len(others) + 1 + len(new)), "version 1 chose the new"
+    assert world.labeler.model_version == "v2"
     assert (after[answered], after[replaced]) == (["v1"], ["v1"])
     assert [after[task] for task in blind] == [[]] * len(blind), "what is to show no prediction gets none"
     assert blind
-    assert {tuple(after[task]) for task in (skipped, *others)} == {("v1", "v2")}
+    assert {tuple(after[task]) for task in (skipped, *others, *new)} == {("v1", "v2")}
     assert {label for shown in world.labeler.predictions.values() for _, label in shown[1:]} == {CLASSES[2]}
     assert world.rank().refreshed == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,16 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, PoolRow, Prediction, State
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.domain.task_types.detection import DETECTION
+from octospoon.ports.labelling import AnnotationBody
+from octospoon.ports.models import ShardReading
 from octospoon.usecases.refresh_predictions import RefreshPredictions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
-    from octospoon.domain.labelling.tasks import Round
+    from octospoon.domain.labelling.tasks import Round, Task
     from octospoon.domain.model_spec import ChampionPointer as Pointer
     from octospoon.usecases.rescore import Head
 
@@ -63,7 +68,14 @@ class World(FakeWorld):
             )
             self.pool.put_score(ImageRef(f"{i:03d}.png", f"etag{i}", "1", 10), prediction)
         self.refresh = RefreshPredictions(
-            self.predictions, self.pool, self.rounds, self.champions, no_head, self.clock, DETECTION
+            self.predictions,
+            self.pool,
+            self.rounds,
+            self.champions,
+            no_head,
+            self.clock,
+            DETECTION,
+            self.rereading.newest,
         )
         self.rank = self.build_rank(
             BatchRules(20, 0.2, rare_classes=NEVER),
@@ -72,6 +84,17 @@ class World(FakeWorld):
             max_open_tasks=20,
             refresh=self.refresh,
         )
+
+    def promote(self, version: int) -> None:
+        self.champions.set(replace(DETECTOR, version=version, generation=version))
+
+    def read(self, key: str) -> None:
+        """Let `score` read an image again, with the model in service. It sees one dog."""
+        pointer, _ = self.champions.pointer()  # type: ignore[misc]
+        fresh = Prediction(
+            pointer.version, BACKBONE, np.zeros(8, np.float32), seen((0.01, 0.9)), pointer.generation
+        )
+        assert self.pool.refresh_score(ImageRef(key, f"etag{int(key[:3])}", "1", 10), fresh)
 
     @staticmethod
     def unsure(i: int) -> bool:
@@ -125,28 +148,106 @@ def test_annotators_see_the_boxes_of_images_that_are_not_blind() -> None:
         assert world.labeler.predictions[id_] == ([] if pick.blind else [("v1", expected.label)])
 
 
-def test_open_tasks_get_the_boxes_that_the_pool_has() -> None:
+def test_a_new_task_names_the_version_that_made_its_boxes() -> None:
+    world = World()
+    world.champions.set(replace(DETECTOR, version=2, generation=1))
+
+    world.rank()
+
+    assert world.rounds.files[1].model_version == 2
+    versions = [version for given in world.labeler.predictions.values() for version, _ in given]
+    assert len(versions) > 5
+    assert set(versions) == {"v1"}, "version 2 has read no image yet"
+    assert world.labeler.model_version == ""
+
+
+def test_boxes_of_the_version_before_stay_until_images_are_read() -> None:
     world = World()
     world.rank()
-    shown = {id_ for id_, given in world.labeler.predictions.items() if given}
-    again = next(task for id_, task in world.labeler.tasks.items() if id_ in shown)
-    stale = next(task for id_, task in world.labeler.tasks.items() if id_ in shown and task is not again)
-    world.pool.table[again.key].prediction = Prediction(
-        2, BACKBONE, np.zeros(8, np.float32), seen((0.01, 0.9))
-    )
-    other = Prediction(0, BACKBONE, np.zeros(8, np.float32), None)
-    world.pool.table[stale.key].prediction = other
-    world.champions.set(replace(DETECTOR, version=2))
+    before = deepcopy(world.labeler.predictions)
 
-    assert world.refresh() == len(shown) - 1
-    assert world.labeler.model_version == "v2"
-    for id_, given in world.labeler.predictions.items():
-        versions = [version for version, _ in given]
-        fresh = id_ in shown and world.labeler.tasks[id_] is not stale
-        assert versions == (["v1", "v2"] if fresh else ["v1"] if id_ in shown else [])
-        if world.labeler.tasks[id_] is again:
-            assert given[-1] == ("v2", '[["dog",0.0,0.1,0.3,0.6]]')
+    world.promote(2)
+
+    assert world.refresh() == 0
+    assert (world.labeler.predictions, world.labeler.model_version) == (before, "v1")
+
+
+def test_open_tasks_get_the_boxes_of_images_that_are_read() -> None:
+    world = World()
+    world.rank()
+    (first, *others) = shown = [id_ for id_, given in world.labeler.predictions.items() if given]
+    world.promote(2)
+
+    world.read(world.labeler.tasks[first].key)
+    assert world.refresh() == 1
+    assert world.labeler.predictions[first][1:] == [("v2", '[["dog",0.0,0.1,0.3,0.6]]')]
+    assert world.labeler.model_version == "v1", "most tasks have no boxes of version 2"
     assert world.refresh() == 0, "once"
+
+    for id_ in others:
+        world.read(world.labeler.tasks[id_].key)
+    assert world.refresh() == len(others)
+    assert world.labeler.model_version == "v2"
+    versions = {id_: [version for version, _ in world.labeler.predictions[id_]] for id_ in shown}
+    assert versions == {id_: ["v1", "v2"] for id_ in shown}
+    assert world.refresh() == 0
+
+
+def test_the_version_of_most_tasks_in_the_round_is_shown() -> None:
+    world = World()
+    world.rank()
+    for id_ in world.labeler.tasks:  # they stay open, and hold up no batch
+        world.labeler.annotate(id_, AnnotationBody(id=id_, unique_id=f"u{id_}", was_cancelled=True))
+    world.promote(2)
+    for key in {f"{i:03d}.png" for i in range(IMAGES)} - {task.key for task in world.labeler.tasks.values()}:
+        world.read(key)
+
+    report = world.rank()
+
+    assert (report.created, report.refreshed) == (20, 0)
+    assert world.labeler.model_version == "v2", "though the skipped tasks of round 1 have v1 alone"
+
+
+def test_tasks_are_listed_again_while_images_are_being_read() -> None:
+    world = World()
+    world.rank()
+    world.promote(2)
+    (first, *others) = (id_ for id_, given in world.labeler.predictions.items() if given)
+    for id_ in others:
+        world.read(world.labeler.tasks[id_].key)
+    run = world.rereading.begin(2, 2, 100)
+    assert world.refresh() == len(others)
+    assert world.labeler.model_version == "v2"
+
+    world.read(world.labeler.tasks[first].key)
+    assert world.refresh() == 1, "its image was read later"
+
+    for number in range(SHARDS):
+        world.rereading.done(ShardReading(run, number))
+    assert world.refresh() == 0
+    world.predictions.tasks = lambda *_: pytest.fail("nothing can have changed")
+    assert world.refresh() == 0
+
+
+def test_a_late_run_reads_the_tasks_that_another_was_making() -> None:
+    world = World()
+    world.rank()
+    world.labeler.answered = set(world.labeler.tasks)
+    create, seen = world.labeler.create, []
+
+    def slowly(tasks: Sequence[Task]) -> dict[str, int]:
+        seen.append(world.rank().reason)
+        return create(tasks)
+
+    world.labeler.create = slowly
+    world.promote(2)
+    for i in range(IMAGES // 2):
+        world.read(f"{i:03d}.png")
+
+    world.rank()
+
+    assert "another run is exporting round 2" in seen[0]
+    assert world.rounds.sent == "v2, round 2, reading 0"
 
 
 def test_boxes_of_an_older_class_list_are_not_shown() -> None:

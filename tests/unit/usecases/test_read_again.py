@@ -372,13 +372,56 @@ def test_images_that_fail_are_passed_and_counted(caplog: pytest.LogCaptureFixtur
 
 def test_images_that_left_the_pool_are_not_read() -> None:
     world = World()
-    world.pool.claim(Pick("0007", "e", False, "margin", None, 0, None), 1, 9.0)
+    world.pool.table["0007"].state = State.LABELLED
     world.pool.put_quarantine(ImageRef("0008", "other", "2", 1), "empty", "")
 
     world.promoted()
 
     assert not {"0007", "0008"} & set(world.scored)
     assert world.rescoring.progress() == (2, SHARDS)
+
+
+def test_images_that_wait_for_an_answer_are_read() -> None:
+    world = World()
+    rows = world.pool.table
+    for key in rows:
+        world.pool.claim(Pick(key, "e", False, "margin", None, 0, None), 1, 9.0)
+        if int(key) % 2:
+            world.pool.mark_exported(key, 1, int(key))
+    states = {key: row.state for key, row in rows.items()}
+
+    world.promoted()
+
+    assert sorted(world.scored) == sorted(rows)
+    assert {row.prediction.generation for row in rows.values() if row.prediction} == {2}
+    assert {key: row.state for key, row in rows.items()} == states
+    assert world.rescoring.progress() == (2, SHARDS)
+    world.promoted()
+    assert len(world.scored) == world.pool_size, "once"
+
+
+def test_an_answer_meanwhile_holds_up_nothing() -> None:
+    world = World()
+    for key in world.pool.table:
+        world.pool.claim(Pick(key, "e", False, "margin", None, 0, None), 1, 9.0)
+    world.case().champion_changed()
+    while len(world.scored) < 50:
+        for body in world.queue[:]:
+            world.queue.remove(body)
+            world.deliver(body)
+        world.tick()
+    for key in set(world.pool.table) - set(world.scored):
+        world.pool.table[key].state = State.LABELLED
+
+    seconds = world.run()
+
+    assert seconds < sum(WAITS), "no image is waited for in vain"
+    assert world.rescoring.progress() == (2, SHARDS)
+    assert {
+        row.prediction.generation
+        for key, row in world.pool.table.items()
+        if row.state is State.LABELLED and row.prediction
+    } == {1}
 
 
 def test_only_the_days_that_are_wanted_are_read() -> None:

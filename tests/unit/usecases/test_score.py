@@ -367,6 +367,10 @@ def test_image_that_is_read_again_takes_one_write() -> None:
     assert pool.writes == ["refresh", "insert", "put"], "a newer upload is also recorded"
     pool.claim(Pick("a", "e", False, "margin", None, 0, None), 1, 9.0)
     models[-1].generation = 5
+    assert score([upload("a")]) == [Outcome.SCORED]
+    assert (pool.writes[-1], pool.table["a"].state) == ("refresh", State.CLAIMED)
+    pool.table["a"].state = State.LABELLED
+    models[-1].generation = 6
     assert score([upload("a")]) == [Outcome.STALE]
     assert pool.writes[-2:] == ["refresh", "put"]
     models[-1].generation = 4

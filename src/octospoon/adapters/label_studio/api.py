@@ -156,8 +156,8 @@ class LabelStudio:
         asked = set(keys)
         return [task for task in tasks if task["data"].get("key") in asked]
 
-    def create(self, tasks: Sequence[Task], model_version: str) -> dict[str, int]:
-        """Create tasks with predictions, without retrying; return their ids by key."""
+    def create(self, tasks: Sequence[Task]) -> dict[str, int]:
+        """Create tasks with their predictions, without retrying; return their ids by key."""
         stored = self.interface().stored
         created: dict[str, int] = {}
         for start in range(0, len(tasks), _TASKS_PER_IMPORT):
@@ -166,7 +166,7 @@ class LabelStudio:
                 "POST",
                 f"/api/projects/{self.number}/import",
                 params={"return_task_ids": "true"},
-                json=[_task(self.control, task, model_version, stored) for task in part],
+                json=[_task(self.control, task, stored) for task in part],
             )
             created |= dict(zip((task.key for task in part), answer["task_ids"], strict=True))
         return created
@@ -281,11 +281,11 @@ class LabelStudio:
         return int(queries.page(self.api, self.number, query, 1, include="id")["total"])
 
 
-def _task(control: Control, task: Task, model_version: str, stored: Mapping[str, str]) -> dict[str, Any]:
+def _task(control: Control, task: Task, stored: Mapping[str, str]) -> dict[str, Any]:
     data = {"image": task.image_uri, "key": task.key, "etag": task.etag}
     if task.label is None:
         return {"data": data}
-    predicted = prediction(control, task.label, task.confidence, model_version, stored)
+    predicted = prediction(control, task.label, task.confidence, task.version, stored)
     if predicted is None:
         LOG.warning(
             "the task of %s has no prediction: the labelling interface does not offer the label %r",

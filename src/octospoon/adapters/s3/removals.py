@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class S3MissingAnnotations:
-    """Implements `octospoon.ports.labelling.MissingAnnotations`: an object for each page of a walk."""
+    """Implements `octospoon.ports.reconciliation.MissingAnnotations`: an object for each page of a walk."""
 
     def __init__(self, artifacts: S3Artifacts) -> None:
         self._artifacts = artifacts

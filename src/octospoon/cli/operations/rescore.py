@@ -109,7 +109,7 @@ def stale_images(deployment: Deployment) -> list[ImageRef]:
         NotConfigured: there is no model.
     """
     pointer = serving(deployment)
-    return list(deployment.pool_report.of_others(pointer.backbone, pointer.generation * pointer.detects))
+    return list(deployment.pool_report.of_others(pointer.backbone, pointer.reads_since))
 
 
 def estimate(deployment: Deployment, images: Sequence[ImageRef]) -> Estimate:

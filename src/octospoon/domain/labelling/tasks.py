@@ -55,13 +55,23 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task for an annotator: the image, and the model's prediction if there is one."""
+    """A task for an annotator: the image, and the model's prediction if there is one.
+
+    Attributes:
+        key: object key.
+        etag: ETag of the bytes that the task shows.
+        image_uri: where Label Studio finds the image.
+        label: the predicted label; None for no prediction.
+        confidence: of the prediction.
+        version: names the model that made the prediction, see `version_name`; empty for no prediction.
+    """
 
     key: str
     etag: str
     image_uri: str
     label: str | None
     confidence: float | None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,12 @@ class State(StrEnum):
     QUARANTINED = "quarantined"
 
 
+CHOSEN = (State.CLAIMED, State.EXPORTED)
+"""The states of an image that a round has, and that has no label."""
+UNLABELLED = (State.SCORED, *CHOSEN)
+"""The states of an image that a new model may score."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRef:
     """One upload of one image, from the bucket's event.
@@ -141,8 +147,8 @@ def same_bytes(image: ImageRef, known: KnownScore | None) -> ImageRef:
 
 
 @dataclass(frozen=True, slots=True)
-class SelectableImage:
-    """An image that can be chosen for labelling, as an upload, and the model of its stored score.
+class UnlabelledImage:
+    """An image in one of the states `UNLABELLED`, as an upload, and the model of its stored score.
 
     Attributes:
         image: the newest upload.
@@ -153,6 +159,15 @@ class SelectableImage:
     image: ImageRef
     backbone: str
     generation: int
+
+    def outdated(self, backbone: str, generation: int) -> bool:
+        """Return whether the image must be read again for another model.
+
+        Args:
+            backbone: of that model; an embedding of another backbone is of no use to it.
+            generation: see `ChampionPointer.reads_since`; a score of an earlier generation is of no use.
+        """
+        return self.backbone != backbone or self.generation < generation
 
 
 @dataclass(frozen=True, slots=True)

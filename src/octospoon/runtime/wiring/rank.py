@@ -136,5 +136,6 @@ def _refresh(storage: Storage, label_studio: LabelStudio, pool: DynamoRankingPoo
         head=load_head,
         clock=aws.CLOCK,
         task_type=storage.task_type,
+        reading=storage.reading.newest,
         history=storage.class_history(),
     )

@@ -17,7 +17,7 @@ _SAME_TASK_SYNC = (
 
 
 class DynamoTaskSync:
-    """Implements `octospoon.ports.labelling.TaskSyncs`."""
+    """Implements `octospoon.ports.reconciliation.TaskSyncs`."""
 
     def __init__(self, table: ControlTable) -> None:
         self._table = table

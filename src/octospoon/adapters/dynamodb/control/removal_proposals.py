@@ -18,7 +18,7 @@ _THIS = "attribute_not_exists(#proposal) OR (#proposal = :was AND #accepted = :w
 
 
 class DynamoProposals:
-    """Implements `octospoon.ports.labelling.Proposals`."""
+    """Implements `octospoon.ports.reconciliation.Proposals`."""
 
     def __init__(self, table: ControlTable) -> None:
         self._table = table

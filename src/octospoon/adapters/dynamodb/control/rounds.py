@@ -8,6 +8,7 @@ from octospoon.adapters.dynamodb.items import integer, text
 
 if TYPE_CHECKING:
     from octospoon.adapters.dynamodb.control.table import ControlTable
+    from octospoon.adapters.dynamodb.items import Value
     from octospoon.adapters.s3.rounds import RoundFiles
     from octospoon.domain.labelling.tasks import Round
 
@@ -63,9 +64,14 @@ class DynamoRounds:
         free = "attribute_not_exists(#until) OR #until < :now"
         return self._table.update("predictions", {"until": until}, free, {":now": now})
 
-    def release_predictions(self, until: float) -> None:
+    def release_predictions(self, until: float, sent: str = "") -> None:
         """Release the lease on adding predictions, if none is on its way to Label Studio."""
-        self._table.update("predictions", {"until": 0.0}, "#until = :until", {":until": until})
+        values: dict[str, Value] = {"until": 0.0, "sent": sent}
+        self._table.update("predictions", values, "#until = :until", {":until": until})
+
+    def predictions_sent(self) -> str:
+        """Return the newest state in which every open task had its prediction; empty for none."""
+        return text(self._table.read("predictions"), "sent")
 
     def close(self, number: int) -> None:
         """Mark a round as exported."""

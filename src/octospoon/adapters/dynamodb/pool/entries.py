@@ -60,17 +60,26 @@ class DynamoEntries:
             return False
         shard = f"{hashes.shard(entry.key):02d}"
         values: dict[str, Value | None] = {"state": State.SCORED, "shard": shard}
+        # a score that is written in between may be the first one with a priority
+        unchanged = "attribute_not_exists(#priority)"
         if "priority" in item:
             values["priority_shard"] = shard
-        return self._move(entry, values, ("claim_until", "task_id", "exported_at", "reason", "detail"))
+            unchanged = "attribute_exists(#priority)"
+        removed = ("claim_until", "task_id", "exported_at", "reason", "detail")
+        return self._move(entry, values, removed, f"{_UNCHANGED} AND {unchanged}")
 
     def withdraw(self, entry: PoolEntry, reason: str, detail: str) -> bool:
         """Put an image without an object, or a retired one, into quarantine, unless the entry has changed."""
         values: dict[str, Value | None] = {"state": State.QUARANTINED, "reason": reason, "detail": detail}
         return self._move(entry, values, ("shard", "priority_shard", "claim_until"))
 
-    def _move(self, entry: PoolEntry, values: dict[str, Value | None], remove: Sequence[str]) -> bool:
-        condition = _UNCHANGED
+    def _move(
+        self,
+        entry: PoolEntry,
+        values: dict[str, Value | None],
+        remove: Sequence[str],
+        condition: str = _UNCHANGED,
+    ) -> bool:
         given: dict[str, Value] = {":was_state": entry.state, ":was_etag": entry.etag}
         if entry.claim_until:
             condition += " AND #claim_until = :was_claim_until"

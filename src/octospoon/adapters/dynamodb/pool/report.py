@@ -23,7 +23,7 @@ from octospoon.adapters.dynamodb.items import (
 )
 from octospoon.adapters.dynamodb.labelled import ATTRIBUTES, labelled_image
 from octospoon.domain.pool import stored_boxes
-from octospoon.domain.pool.images import RETIRED, ImageRef, PoolImage, State, StoredPrediction
+from octospoon.domain.pool.images import RETIRED, UNLABELLED, ImageRef, PoolImage, State, StoredPrediction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,13 +68,13 @@ class DynamoPoolReport:
         ]
 
     def of_others(self, backbone: str, generation: int = 0) -> Iterator[ImageRef]:
-        """Yield the selectable images with scores of other models, the newest uploads first."""
-        condition = "#state = :scored AND ( #backbone <> :backbone OR #generation < :generation )"
-        given: dict[str, Value] = {
-            ":scored": State.SCORED,
-            ":backbone": backbone,
-            ":generation": generation,
-        }
+        """Yield the images that a model must have read again, the newest uploads first."""
+        # the filter keeps what is up to date from travelling; a contract test holds it to the rule in Python
+        states = {f":{state}": state for state in UNLABELLED}
+        condition = (
+            f"#state IN ({', '.join(states)}) AND ( #backbone <> :backbone OR #generation < :generation )"
+        )
+        given: dict[str, Value] = {**states, ":backbone": backbone, ":generation": generation}
         uploads = [
             (
                 text(item, "arrival").partition("/")[0],

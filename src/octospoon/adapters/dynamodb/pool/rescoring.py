@@ -9,7 +9,7 @@ from octospoon.adapters.dynamodb.items import Item, integer, text
 from octospoon.adapters.dynamodb.pool.rows import DynamoRows
 from octospoon.adapters.dynamodb.pool.scores import refresh, score_attributes
 from octospoon.adapters.dynamodb.requests import batch_get
-from octospoon.domain.pool.images import ImageRef, SelectableImage, State
+from octospoon.domain.pool.images import UNLABELLED, ImageRef, State, UnlabelledImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,12 +38,12 @@ class DynamoRescoringPool(DynamoRows):
         self._order = order
         self._now = now
 
-    def selectable_images(self, keys: Sequence[str]) -> list[SelectableImage]:
-        """Return those of these images that can be chosen for labelling, in the order of the keys."""
+    def unlabelled_images(self, keys: Sequence[str]) -> list[UnlabelledImage]:
+        """Return those of these images that are selectable or wait for an answer, in order."""
         table, items = self._table, {}
         for item in batch_get(table.client, table.name, keys, _UPLOAD, consistent=False):
-            if text(item, "state") == State.SCORED:
-                items[text(item, "key")] = _selectable(item)
+            if text(item, "state") in UNLABELLED:
+                items[text(item, "key")] = _unlabelled(item)
         return [items[key] for key in keys if key in items]
 
     def rescore(self, rows: Sequence[PoolRow], predictions: Sequence[Prediction]) -> set[str]:
@@ -74,7 +74,7 @@ class DynamoRescoringPool(DynamoRows):
         return written
 
 
-def _selectable(item: Item) -> SelectableImage:
+def _unlabelled(item: Item) -> UnlabelledImage:
     image = ImageRef(
         text(item, "key"),
         text(item, "etag"),
@@ -82,4 +82,4 @@ def _selectable(item: Item) -> SelectableImage:
         integer(item, "size"),
         text(item, "object_etag"),
     )
-    return SelectableImage(image, text(item, "backbone"), integer(item, "generation"))
+    return UnlabelledImage(image, text(item, "backbone"), integer(item, "generation"))

@@ -10,7 +10,7 @@ from octospoon.adapters.dynamodb.items import Value, pack
 from octospoon.adapters.dynamodb.pool import score_history
 from octospoon.domain.pool import stored_boxes
 from octospoon.domain.pool.boxes import classes_of, precedence, together
-from octospoon.domain.pool.images import State
+from octospoon.domain.pool.images import CHOSEN, State
 from octospoon.domain.pool.keys import sampling_key, shard
 from octospoon.domain.uncertainty import priority
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from octospoon.domain.pool.images import Prediction, Uncertainty
     from octospoon.domain.task_types.task_type import TaskType
 
-_SAME_BYTES = "#etag = :etag AND #state = :scored AND #generation <= :generation"
+_SAME_BYTES = "#etag = :etag AND #generation <= :generation AND #state"
+_INDEXED = ("shard", "priority_shard")
+"""The attributes that put an image into the indexes of selectable images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,20 @@ def score_attributes(
 def refresh(table: PoolTable, key: str, etag: str, generation: int, values: dict[str, Value | None]) -> bool:
     """Replace the score of one selectable image, unless it has other bytes or a later score."""
     given: dict[str, Value] = {":etag": etag, ":scored": State.SCORED, ":generation": generation}
-    return table.update(key, values, (), _SAME_BYTES, given)
+    return table.update(key, values, (), f"{_SAME_BYTES} = :scored", given)
+
+
+def refresh_chosen(
+    table: PoolTable, key: str, etag: str, generation: int, values: dict[str, Value | None]
+) -> bool:
+    """Replace the score of one image that a round has, unless it has other bytes or a later score.
+
+    It stays out of the indexes of selectable images.
+    """
+    states = {f":{state}": state for state in CHOSEN}
+    given: dict[str, Value] = {":etag": etag, ":generation": generation, **states}
+    kept = {name: value for name, value in values.items() if name not in _INDEXED}
+    return table.update(key, kept, (), f"{_SAME_BYTES} IN ({', '.join(states)})", given)
 
 
 def _attributes(

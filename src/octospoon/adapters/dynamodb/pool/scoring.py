@@ -11,7 +11,12 @@ from octospoon.adapters.dynamodb.items import Value, dump_item, integer, names_o
 from octospoon.adapters.dynamodb.label_counter import NOT_COUNTED
 from octospoon.adapters.dynamodb.pool import score_history
 from octospoon.adapters.dynamodb.pool.rows import PoolTable
-from octospoon.adapters.dynamodb.pool.scores import embedding_attributes, refresh, score_attributes
+from octospoon.adapters.dynamodb.pool.scores import (
+    embedding_attributes,
+    refresh,
+    refresh_chosen,
+    score_attributes,
+)
 from octospoon.adapters.dynamodb.requests import batch_get, if_met
 from octospoon.domain.pool.images import ImageRef, KnownScore, ScoredImage, State
 from octospoon.domain.pool.keys import day, shard
@@ -70,13 +75,12 @@ class DynamoScoringPool:
         if self._put(values):
             return True
         self.note_upload(image)
-        refreshed = refresh(self._table, image.key, image.etag, prediction.generation, scores)
-        return refreshed or self._supersede(values)
+        return self._refresh(image, prediction.generation, scores) or self._supersede(values)
 
     def refresh_score(self, image: ImageRef, prediction: Prediction) -> bool:
-        """Replace the score of a selectable image in one request; return True if it was written."""
+        """Replace the score of an unlabelled image; return True if it was written."""
         (scores,) = self._score_attributes([ScoredImage(image, prediction)])
-        return refresh(self._table, image.key, image.etag, prediction.generation, scores)
+        return self._refresh(image, prediction.generation, scores)
 
     def note_upload(self, image: ImageRef) -> None:
         """Record a newer upload of the same bytes that a row holds."""
@@ -145,6 +149,10 @@ class DynamoScoringPool:
                 strict=True,
             )
         ]
+
+    def _refresh(self, image: ImageRef, generation: int, scores: dict[str, Value | None]) -> bool:
+        row = self._table, image.key, image.etag, generation, scores
+        return refresh(*row) or refresh_chosen(*row)
 
     def _put(self, values: dict[str, Value | None]) -> bool:
         given: dict[str, Value | None] = {
