@@ -143,7 +143,7 @@ bench-select: .venv/.installed ## measure batch selection: time, memory and read
 	@python=$(ENVS)/peers/bin/python; [ -e $(ENVS)/peers/.installed ] || python=.venv/bin/python; \
 		$$python -m bench.select $(if $(JSON),--json $(JSON))
 
-bench-ui: $(ENVS)/browser/.installed ## measure the page of `octospoon ui` with 100,000 images; ARGS=--map JSON=file
+bench-ui: $(ENVS)/browser/.installed ## measure the page of `octospoon ui` with 100,000 images; ARGS="--boxes --map" JSON=file
 	@$(ENVS)/browser/bin/python -m bench.ui $(ARGS) $(if $(JSON),--json $(JSON))
 
 screenshots: prepared $(ENVS)/browser/.installed ## take the screenshots of the page for the docs, after the loop on the digits; NAME=photos IMAGES="folder of classes"

@@ -5,9 +5,10 @@ adapter reads it through a client in memory that answers scans in pages of 1 MB,
 requests and read units. So the times lack the network. The server is the real one. The views are timed in
 Chromium without a graphics card, from the click to the painted view.
 
-    python -m bench.ui [--rows 100000] [--map] [--json FILE]
+    python -m bench.ui [--rows 100000] [--boxes] [--map] [--json FILE]
 
-`--map` computes the t-SNE map too, which takes minutes. Linux only.
+With `--boxes`, a detector has scored the images. `--map` computes the t-SNE map too, which takes minutes.
+Linux only.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from bench.memory_dynamo import size_of
 from bench.page import chromium, served
+from bench.ui_table import BACKBONE, CLASSES, Table
 from PIL import Image
 
-from octospoon.adapters.dynamodb.items import dump_item, pack
 from octospoon.adapters.dynamodb.pool.entries import DynamoEntries
+from octospoon.adapters.dynamodb.pool.record import DynamoRecords
 from octospoon.adapters.dynamodb.pool.report import DynamoPoolReport
 from octospoon.adapters.dynamodb.pool.sampling import DynamoSampling
 from octospoon.domain.labelling.classes import ClassHistory
@@ -40,84 +41,21 @@ from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.monitoring.observations import Observation
 from octospoon.domain.pool.images import ImageBytes
 from octospoon.domain.pool.keys import image_id
-from octospoon.domain.task_types.classification import CLASSIFICATION
+from octospoon.domain.task_types.named import task_type_named
+from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.domain.trace import Trace, Upload
 from octospoon.ui import map_file
 from octospoon.ui.backend import Backend
 from octospoon.ui.pages import Pages
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-DIMENSIONS, CLASSES, GROUPS = 1280, 20, 60
-BACKBONE = "b" * 64
-PAGE = 1_000_000
-_UNIT = 8192
-"""Bytes of a read unit in a scan, which is eventually consistent."""
 BATCH = 50
 REPEATS, FRAMES = 5, 120
 
 
-class Table:
-    """A pool table in memory, for scans and for reads by key. Rows are made when they are read."""
-
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
-        rng = np.random.default_rng(0)
-        self._centres = np.abs(rng.normal(size=(GROUPS, DIMENSIONS))).astype(np.float32)
-        self._noise = rng.normal(size=(4096, DIMENSIONS)).astype(np.float32) * 0.5
-        self.requests, self.units = 0, 0.0
-
-    def key(self, i: int) -> str:
-        return f"camera-{i % 7}/2026-{1 + i % 12:02d}/{i:08d}.jpg"
-
-    def item(self, i: int) -> dict[str, Any]:
-        group = i * 7919 % GROUPS
-        labelled = i % 50 == 0
-        label: dict[str, Any] = {
-            "label": f"class {group % CLASSES}",
-            "round": 1 + i % 40,
-            "strategy": "margin",
-        }
-        no_label: dict[str, Any] = {}
-        return dump_item(
-            {
-                "key": self.key(i),
-                "etag": f"{i:032x}",
-                "state": "labelled" if labelled else "scored",
-                "model_version": 1,
-                "backbone": BACKBONE,
-                "embedding": pack(self._centres[group] + self._noise[i * 31 % len(self._noise)]),
-                "probabilities": pack(np.full(CLASSES, 1 / CLASSES, np.float32)),
-                "top_class": group % CLASSES,
-                "confidence": 0.3 + 0.7 * (i * 37 % 1000) / 1000,
-                "arrival": f"2026-{1 + i % 12:02d}-{1 + i % 28:02d}/00",
-                **(label if labelled else no_label),
-            }
-        )
-
-    def get_paginator(self, _operation: str) -> Table:
-        return self
-
-    def paginate(self, **_request: Any) -> Iterator[dict[str, Any]]:
-        page, size = [], 0
-        for i in range(self.rows):
-            item = self.item(i)
-            page.append(item)
-            size += size_of(item)
-            if size >= PAGE or i == self.rows - 1:
-                self.requests, self.units = self.requests + 1, self.units + -(-size // _UNIT)
-                yield {"Items": page}
-                page, size = [], 0
-
-    def batch_get_item(self, **request: Any) -> dict[str, Any]:
-        ((table, asked),) = request["RequestItems"].items()
-        keys = [each["key"]["S"] for each in asked["Keys"]]
-        return {"Responses": {table: [self.item(int(key[-12:-4])) for key in keys]}, "UnprocessedKeys": {}}
-
-
 def backend(table: Table, folder: Path) -> Backend:
-    pointer = ChampionPointer.of(1, BACKBONE, "a" * 64, "c" * 64, tuple(f"class {i}" for i in range(CLASSES)))
+    task_type = task_type_named(TaskTypeName.DETECTION if table.boxes else TaskTypeName.CLASSIFICATION)
+    head = "" if table.boxes else "c" * 64
+    pointer = ChampionPointer.of(1, BACKBONE, "a" * 64, head, tuple(f"class {i}" for i in range(CLASSES)))
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)).save(file, "JPEG")
     picks = tuple(Pick(table.key(i), f"{i:032x}", False, "margin", 0.5, i, None) for i in range(1, BATCH + 1))
@@ -142,7 +80,8 @@ def backend(table: Table, folder: Path) -> Backend:
         observations=SimpleNamespace(read=Observation),
         rounds=SimpleNamespace(last_number=lambda: 1, read=lambda _number: round_),
         images=SimpleNamespace(read=read),
-        task_type=CLASSIFICATION,
+        records=DynamoRecords(client, "pool"),
+        task_type=task_type,
     )
     history = ClassHistory(pointer.classes)
     unused: Any = None
@@ -194,6 +133,7 @@ def timed_views(pages: Pages) -> dict[str, dict[str, float]]:
     views = {
         "map, first visit": ("/map", ".legend"),
         "map, other visits": ("/map", ".legend"),
+        "map, first by prediction": ("/map?colour=predicted", ".legend"),
         "batch": ("/batch", ".card"),
         "image": ("/image/" + "camera-1%2F2026-02%2F00000001.jpg", ".timeline"),
     }
@@ -252,19 +192,22 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--boxes", action="store_true")
     parser.add_argument("--map", action="store_true")
     chosen = parser.parse_args()
     print(f"load average before: {os.getloadavg()[0]:.2f}")
     if not chosen.map:
         map_file.FEWEST = chosen.rows + 1
-    before, table = peak(), Table(chosen.rows)
+    table = Table(chosen.rows, boxes=chosen.boxes)
+    before = peak()
     with tempfile.TemporaryDirectory() as folder:
         pages = Pages(backend(table, Path(folder)), SimpleNamespace(now=time.time))
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), time.process_time()
         pages.pool.refresh()
         result: dict[str, Any] = {
             "rows": chosen.rows,
             "snapshot_seconds": time.perf_counter() - began,
+            "snapshot_cpu_seconds": time.process_time() - spent,
             "requests": table.requests,
             "read_units": table.units,
             "peak_mb": peak(),

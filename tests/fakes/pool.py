@@ -12,6 +12,7 @@ from fakes.clock import FakeClock
 from octospoon.domain.labelling.reconciliation import PoolEntry
 from octospoon.domain.labelling.tasks import LabelledImage, Pick
 from octospoon.domain.pool import keys as hashes
+from octospoon.domain.pool import stored_boxes
 from octospoon.domain.pool.boxes import precedence
 from octospoon.domain.pool.images import (
     RETIRED,
@@ -396,7 +397,9 @@ class FakePool:
                 audit=pick.audit if pick else False,
                 arrived=row.arrived,
                 reason=row.reason if row.state is State.QUARANTINED else "",
-                boxes=probabilities if probabilities is not None and probabilities.ndim > 1 else None,
+                boxes=None
+                if probabilities is None or probabilities.ndim == 1
+                else stored_boxes.pack(probabilities),
             )
 
     def counts(self) -> dict[State, int]:

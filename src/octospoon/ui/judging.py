@@ -13,7 +13,7 @@ from octospoon.domain.task_types.classification.metrics import calibration
 from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.ui.boxes import boxes, compared
 from octospoon.usecases.decisions import newest_jobs
-from octospoon.usecases.judge_audit import MOST, JudgeAudit
+from octospoon.usecases.judge_audit import JudgeAudit
 from octospoon.usecases.live_evaluation import EvaluateLive
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ def judged(backend: Backend) -> dict[str, Any]:
     records, read = storage.training_records, backend.history
     evaluate = EvaluateLive(storage.pool, storage.labels, records, task_type, read)
     judge = JudgeAudit(storage.pool, storage.labels, records, backend.head, task_type, read)
-    images, versions = judge([champion, *_comparable(backend, champion)])
+    images, versions, sampled = judge([champion, *_comparable(backend, champion)])
     return {
         **document,
         "version": champion.version,
         "measured": msgspec.to_builtins(evaluate(champion, head), enc_hook=float),
-        "sampled": len(images) == MOST,
+        "sampled": sampled,
         "images": [_image(image, task_type, history) for image in images],
         "versions": [_version(each, images, task_type, history) for each in versions],
         "pairs": [_pair(versions[i], old) for i in range(len(versions)) for old in versions[i + 1 :]],

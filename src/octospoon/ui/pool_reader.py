@@ -12,10 +12,10 @@ import numpy as np
 
 from octospoon.domain.pool.keys import image_id
 from octospoon.ui import map_file
-from octospoon.ui.boxes import Guesses
 from octospoon.ui.map_file import PoolMap
+from octospoon.ui.predictions import Predictions
 from octospoon.ui.sample import LIMIT, read_sample
-from octospoon.ui.snapshot import MAP, PCA, Seen, Shown, Snapshot, columns, spread_over
+from octospoon.ui.snapshot import MAP, PCA, Shown, Snapshot, columns, spread_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,21 +106,8 @@ class PoolReader:
             publish(_with_places(snapshot, sample, fresh, mapped=True))
 
     def _shown(self) -> Shown:
-        history, version, labels = self.history(), cache(self.champions.version), self.task_type.labels
-        guesses = Guesses(self.task_type, history)
-
-        def predicted(image: PoolImage) -> Seen | None:
-            pointer = version(image.model_version)
-            known = pointer.classes if pointer else ()
-            if image.boxes is not None:
-                guess = guesses(image.boxes, known)
-                return guess and Seen(
-                    guess.text, sorted({each["name"] for each in guess.boxes}), len(guess.boxes)
-                )
-            if image.top_class is None or image.top_class >= len(known):
-                return None
-            name = history.shown(known[image.top_class])
-            return Seen(name, [name])
+        history, labels = self.history(), self.task_type.labels
+        predicted = Predictions(self.task_type, history, cache(self.champions.version))
 
         def members(label: str) -> list[str]:
             return sorted({history.shown(name) for name in labels.classes(label)})

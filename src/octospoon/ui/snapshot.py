@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from octospoon.domain.pool.images import PoolImage
+    from octospoon.ui.predictions import Seen
     from octospoon.ui.sample import Sample
 
 STATES = tuple(State)
@@ -98,25 +99,17 @@ class Names:
         return list(self._numbers)
 
 
-class Seen(NamedTuple):
-    """What a model sees in an image: a text, its classes, and the number of boxes, -1 without boxes."""
-
-    text: str
-    classes: Sequence[str]
-    boxes: int = -1
-
-
 @dataclass(frozen=True, slots=True)
 class Shown:
     """How classes and labels are shown.
 
     Attributes:
-        predicted: gives the prediction of an image; None without one.
+        predicted: gives what a model sees in each image; None without a prediction.
         label: gives a stored label as people read it.
         members: gives the present names of the classes in a stored label.
     """
 
-    predicted: Callable[[PoolImage], Seen | None]
+    predicted: Callable[[Sequence[PoolImage]], Sequence[Seen | None]]
     label: Callable[[str], str]
     members: Callable[[str], Sequence[str]]
 
@@ -175,7 +168,7 @@ def columns(
     """
     classes, strategies, reasons = ClassNumbers(shown), Names(), Names()
     column = partial(_column, images)
-    seen = [shown.predicted(image) for image in images]
+    seen = shown.predicted(images)
     made = {
         "state": column("u1", lambda image: STATES.index(image.state)),
         # predictions and labels with several classes have many texts

@@ -14,7 +14,7 @@ from octospoon.domain.acquisition import STRATEGIES
 from octospoon.domain.batch.comparable import commonest
 from octospoon.domain.pool.boxes import classes_of, together
 from octospoon.domain.pool.images import Candidate, PoolRow, Prediction, State, Uncertainty
-from octospoon.domain.pool.stored_boxes import DETECTIONS, as_stored, pack
+from octospoon.domain.pool.stored_boxes import DETECTIONS, as_stored, pack, unpack, unpack_together
 
 
 def boxes(rng: np.random.Generator, count: int, classes: int, rows: int = 100) -> np.ndarray:
@@ -53,6 +53,17 @@ def test_a_box_of_several_classes_stays_one_row():
     kept = read(predicted)
 
     np.testing.assert_allclose(kept[:, 4:], [[0.7, 0, 0.5], [0, 0.6, 0], [0, 0, 0.3]], atol=1e-3)
+
+
+@pytest.mark.parametrize("counts", [(0,), (0, 0), (3, 0, 100, 1), (0, 5, 5, 0)])
+def test_boxes_of_many_images_are_read_as_one_by_one(counts):
+    rng = np.random.default_rng(sum(counts))
+    rows = [pack(boxes(rng, count, 3)) for count in counts]
+    several = np.zeros((1, 7), np.float32)
+    several[0] = [0.1, 0.2, 0.3, 0.4, 0.7, 0.0, 0.5]
+    rows += [pack(several), pack(several)]  # the same box in two images
+
+    np.testing.assert_array_equal(unpack_together(rows), together([unpack(row) for row in rows]))
 
 
 def test_the_best_pairs_alone_are_kept():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import permutations
 
 import numpy as np
@@ -17,7 +18,7 @@ from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.assignment import pairs
 from octospoon.domain.task_types.detection.geometry import overlaps
 from octospoon.domain.task_types.detection.label import Box, Boxes, boxes
-from octospoon.domain.task_types.detection.predictions import doubt, predicted
+from octospoon.domain.task_types.detection.predictions import counts, doubt, predicted
 
 CAT = Box("cat", 0.0, 0.0, 0.4, 0.4)
 OWL = Box("owl", 0.5, 0.5, 0.9, 0.9)
@@ -159,6 +160,18 @@ def test_shown_boxes_are_within_the_image_and_have_scores() -> None:
     assert shown.label == '[["cat",0.0,0.5,1.0,0.75],["owl",0.5,0.5,0.9,0.9]]'
     assert shown.scores == pytest.approx((0.5, 0.75))
     assert shown.confidence == pytest.approx(0.75 * 0.5 * 0.9 * 0.75)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_counts_are_those_of_the_shown_boxes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    predictions = np.zeros((5, 6, 7), np.float32)
+    predictions[..., :4] = rng.choice([-0.1, 0.0, 0.5, 0.5 + 2e-8, 1.0, 1.2], (5, 6, 4))
+    predictions[..., 4:] = rng.choice([0.0, 0.29, 0.3, 0.9], (5, 6, 3))
+
+    shown = [Counter(box.name for box in FORM.read(each.label)) for each in predicted(predictions, CLASSES)]
+
+    assert counts(predictions).tolist() == [[each[name] for name in CLASSES] for each in shown]
 
 
 def test_merged_scores_are_of_any_and_retired_rows_are_unused() -> None:

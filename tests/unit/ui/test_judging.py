@@ -86,7 +86,6 @@ def test_many_audit_images_are_sampled_alike(fake: PageWorld, monkeypatch: pytes
     monkeypatch.setattr(judge_audit, "_AT_ONCE", 7)
     assert judging.judged(fake.backend()) == whole
     monkeypatch.setattr(judge_audit, "MOST", 20)
-    monkeypatch.setattr(judging, "MOST", 20)
     some = judging.judged(fake.backend())
     assert some["sampled"]
     at = [whole["images"].index(image) for image in some["images"]]
@@ -94,6 +93,10 @@ def test_many_audit_images_are_sampled_alike(fake: PageWorld, monkeypatch: pytes
     assert at == sorted(at) != list(range(20))
     assert some["versions"][0]["right"] == [whole["versions"][0]["right"][i] for i in at]
     assert judging.judged(fake.backend()) == some
+    row = fake.world.pool.table[some["images"][0]["key"]]
+    row.prediction = replace(row.prediction, backbone="f" * 64)
+    fewer = judging.judged(fake.backend())
+    assert (len(fewer["images"]), fewer["sampled"]) == (19, True)
 
 
 def test_calibration_counts_every_judged_image(fake: PageWorld) -> None:

@@ -24,6 +24,7 @@ from octospoon.ui.boxes import Guesses, boxes, compared
 from octospoon.ui.packing import unpack
 from octospoon.ui.pages import Pages
 from octospoon.ui.server import application
+from octospoon.usecases import judge_audit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,6 +162,14 @@ def test_detectors_are_judged_by_their_stored_boxes(tmp_path: Path) -> None:
     lost = sum(bool(now) and not before for now, before in zip(new, old, strict=True))
     assert (pair["images"], pair["gained"], pair["lost"]) == (43, lost, 0)
     assert lost > 5
+
+
+def test_detectors_judge_fewer_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = PageWorld(tmp_path, 90, task_type=DETECTION)
+    boxed(fake)
+    monkeypatch.setattr(judge_audit, "MOST_WITH_BOXES", 20)
+    document = judging.judged(fake.backend())
+    assert (len(document["images"]), document["sampled"]) == (20, True)
 
 
 def test_missed_and_false_boxes_are_told_apart(fake: PageWorld) -> None:

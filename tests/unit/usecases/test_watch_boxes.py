@@ -245,7 +245,7 @@ def test_versions_are_judged_image_by_image_by_their_boxes(world) -> None:
         world.pool, world.labels, world.training_records, no_head, DETECTION, lambda: world.now
     )
 
-    images, (current, before) = judge([POINTER, older])
+    images, (current, before), _ = judge([POINTER, older])
 
     assert [image.key for image in images] == [*old, *new]
     assert current.judged.all(), "the rows have boxes of this version"

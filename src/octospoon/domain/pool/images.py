@@ -242,7 +242,7 @@ class PoolImage:
         audit: whether it belongs to the audit share.
         arrived: UTC day of the upload, such as 2026-01-31; empty if unknown.
         reason: the quarantine reason; empty in other states.
-        boxes: float32 [K, 4 + C], what a detector predicted; None from another model.
+        boxes: what a detector predicted, see `octospoon.domain.pool.stored_boxes`; None from another model.
     """
 
     key: str
@@ -259,7 +259,7 @@ class PoolImage:
     audit: bool
     arrived: str
     reason: str
-    boxes: npt.NDArray[np.float32] | None = None
+    boxes: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from octospoon.adapters.dynamodb.items import (
     unpack_prediction,
 )
 from octospoon.adapters.dynamodb.labelled import ATTRIBUTES, labelled_image
-from octospoon.domain.pool import stored_boxes
 from octospoon.domain.pool.images import RETIRED, UNLABELLED, ImageRef, PoolImage, State, StoredPrediction
 
 if TYPE_CHECKING:
@@ -154,5 +153,5 @@ def _mapped(item: Item) -> PoolImage:
         audit=flag(item, "audit"),
         arrived=text(item, "arrival").partition("/")[0],
         reason=reason if quarantined else "",
-        boxes=stored_boxes.unpack(item["boxes"]["B"]) if "boxes" in item and not quarantined else None,
+        boxes=item["boxes"]["B"] if "boxes" in item and not quarantined else None,
     )

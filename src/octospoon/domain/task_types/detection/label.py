@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from octospoon.domain.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 DECIMALS = 7
 """Coordinates keep this many decimals: half a unit is a thousandth of a pixel of an image of 20,000."""
@@ -63,6 +63,11 @@ def boxes(drawn: Iterable[Box]) -> tuple[Box, ...]:
     return tuple(value)
 
 
+def in_words(counts: Mapping[str, int]) -> str:
+    """Return numbers of objects by class, such as ``2 × cat, 1 × dog``, or `EMPTY`."""
+    return ", ".join(f"{counts[name]} × {name}" for name in sorted(counts)) or EMPTY
+
+
 class Boxes:
     """Implements `octospoon.domain.task_types.task_type.LabelForm`: the text is a JSON list in order."""
 
@@ -104,8 +109,7 @@ class Boxes:
 
     def text(self, value: tuple[Box, ...]) -> str:
         """Return how many objects of each class there are, such as ``2 × cat, 1 × dog``, or `EMPTY`."""
-        counts = Counter(box.name for box in value)
-        return ", ".join(f"{counts[name]} × {name}" for name in sorted(counts)) or EMPTY
+        return in_words(Counter(box.name for box in value))
 
 
 def _is_box(item: object) -> bool:

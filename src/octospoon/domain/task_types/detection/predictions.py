@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from octospoon.domain.pool.images import Uncertainty
-from octospoon.domain.task_types.detection.label import Box, Boxes, rounded
+from octospoon.domain.task_types.detection.label import DECIMALS, Box, Boxes
 from octospoon.domain.task_types.task_type import Predicted
 from octospoon.domain.uncertainty import normalised_entropy
 
@@ -165,6 +165,29 @@ def confidence(predictions: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]
     return result
 
 
+def counts(predictions: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    """Return how many boxes of each class `predicted` gives, int64 [N, C].
+
+    Args:
+        predictions: float [N, K, 4 + C].
+
+    Raises:
+        ValueError: see `detections`.
+    """
+    given = _predicted(predictions)
+    result = np.zeros((len(predictions), predictions.shape[2] - COORDINATES), np.int64)
+    np.add.at(result, (given.images, given.classes), 1)
+    return result
+
+
+def _predicted(predictions: npt.NDArray[np.floating]) -> Detections:
+    """Return the detections that people see, with rounded coordinates within the image."""
+    given = detections(predictions, THRESHOLD)
+    shares = given.boxes.clip(0, 1).round(DECIMALS) + 0.0  # turns -0.0 into 0.0
+    whole = (shares[:, :2] < shares[:, 2:]).all(axis=1)
+    return Detections(given.images[whole], shares[whole], given.classes[whole], given.scores[whole])
+
+
 def predicted(predictions: npt.NDArray[np.floating], classes: Sequence[str]) -> list[Predicted]:
     """Return the boxes at `THRESHOLD` or above, and the confidence in all of them; see `confidence`.
 
@@ -174,13 +197,11 @@ def predicted(predictions: npt.NDArray[np.floating], classes: Sequence[str]) -> 
         predictions: float [N, K, 4 + C].
         classes: C class names.
     """
-    given = detections(predictions, THRESHOLD)
+    given = _predicted(predictions)
     shown: list[list[tuple[Box, float]]] = [[] for _ in predictions]
-    columns = (each.tolist() for each in (given.images, given.boxes.clip(0, 1), given.classes, given.scores))
+    columns = (each.tolist() for each in (given.images, given.boxes, given.classes, given.scores))
     for image, shares, label, score in zip(*columns, strict=True):
-        box = rounded(Box(classes[label], *shares))
-        if box.whole:
-            shown[image].append((box, score))
+        shown[image].append((Box(classes[label], *shares), score))
     form, sure = Boxes(), confidence(predictions).tolist()
     return [
         Predicted(

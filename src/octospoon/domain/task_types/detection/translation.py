@@ -42,8 +42,9 @@ class Translation(class_translation.Translation):
         present = self.any_present(scores)
         for position in range(len(self.names)):
             if self.columns.count(position) > 1:
-                for box, score in zip(boxes, present[..., position], strict=True):
-                    score[_suppressed(box, score)] = 0
+                merged = present[..., position]
+                for image in np.flatnonzero((merged > 0).sum(axis=1) > 1).tolist():
+                    merged[image, _suppressed(boxes[image], merged[image])] = 0
         used = present.max(axis=2, initial=0, keepdims=True) > 0
         return np.concatenate([np.where(used, boxes, 0), present], axis=2)
 
