@@ -45,7 +45,7 @@ class Table:
         group = i * 7919 % GROUPS
         labelled = i % 50 == 0
         name = f"class {group % CLASSES}"
-        label = {
+        label: dict[str, Any] = {
             "label": f'[["{name}",0.1,0.2,0.5,0.6]]' if self.boxes else name,
             "round": 1 + i % 40,
             "strategy": "margin",
@@ -62,8 +62,8 @@ class Table:
                 "top_class": group % CLASSES,
                 "confidence": 0.3 + 0.7 * (i * 37 % 1000) / 1000,
                 "arrival": f"2026-{1 + i % 12:02d}-{1 + i % 28:02d}/00",
-                **(label if labelled else {}),
             }
+            | (label if labelled else {})
         )
 
     def _predicted(self, i: int) -> dict[str, bytes | None]:
