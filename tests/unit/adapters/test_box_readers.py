@@ -13,12 +13,14 @@ from PIL import Image
 from octospoon.adapters.imaging.decode import decode
 from octospoon.adapters.label_files import drawn, readers
 from octospoon.adapters.label_files.boxes import csv_boxes, yolo
+from octospoon.adapters.label_files.boxes.yolo_folders import YoloFolders
 from octospoon.adapters.label_files.coco_reader import CROWD, NO_BOX
 from octospoon.adapters.label_files.drawn import Drawn, DrawnBox, ImageSize, placed
 from octospoon.adapters.label_files.readers import Columns
 from octospoon.adapters.label_files.rows import NO_IMAGE
 from octospoon.cli.datasets.row_boxes import NO_BOXES, boxes_of
 from octospoon.domain.errors import BadRequest
+from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.label import Box
@@ -355,3 +357,19 @@ def test_folders_of_classes_have_no_boxes(tmp_path) -> None:
 
 def test_known_column_names_do_not_overlap() -> None:
     assert len({frozenset(names) for names in (*csv_boxes.CORNERS, *csv_boxes.SIDES)}) == 8
+
+
+def test_classes_beyond_the_projects_are_numbered_behind_them() -> None:
+    label = '[["owl",0.1,0.1,0.2,0.3],["ant",0.1,0.1,0.2,0.4],["dog",0.0,0.0,1.0,0.5]]'
+    image = LabelledImage("a.jpg", "e", label, 1.0, 1, False, "margin", None, 1)
+
+    folders = YoloFolders(("dog", "cat"), [image])
+
+    _, text = folders.label_file(image)
+    assert sorted(line[0] for line in text.splitlines()) == ["0", "2", "3"]
+    assert folders.description()[1].splitlines()[-4:] == [
+        '  0: "dog"',
+        '  1: "cat"',
+        '  2: "ant"',
+        '  3: "owl"',
+    ]

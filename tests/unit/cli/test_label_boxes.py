@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import yaml
 from fakes.images import FakeImages
 from fakes.imported_labels import FakeImportedLabels
 from fakes.models import FakeChampions
@@ -19,12 +20,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from unit.cli.test_label_import import Bucket
 
+from octospoon.adapters.label_files import readers
+from octospoon.adapters.label_files.drawn import placed, size_of
 from octospoon.cli.commands.labels.import_labels import _document, summary
 from octospoon.cli.datasets.row_boxes import OTHER_BOXES, TOO_MANY
 from octospoon.cli.operations import export_predictions, exports, label_import, run_now
+from octospoon.cli.operations.export_folder import CHANGED
 from octospoon.cli.operations.label_import import Options
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.classes import ClassHistory
+from octospoon.domain.labelling.tasks import Pick
 from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.task_types.detection import DETECTION
@@ -109,7 +114,7 @@ def labelled(tmp_path: Path, label: dict[str, str]) -> Any:
 
 @pytest.mark.parametrize(
     ("name", "form"),
-    [("l.csv", ""), ("l.jsonl", ""), ("l.json", "coco"), ("l.json", "label-studio")],
+    [("l.csv", ""), ("l.jsonl", ""), ("l.json", "coco"), ("l.json", "label-studio"), ("l", "yolo")],
 )
 def test_exported_boxes_come_back_as_they_were(tmp_path, name, form) -> None:
     deployment = labelled(tmp_path, LABELS)
@@ -134,11 +139,14 @@ def test_any_boxes_survive_files_to_a_millionth(tmp_path_factory, corners) -> No
     label = Boxes().write(tuple(box for box in drawn if box.x2 - box.x1 > 1e-6 and box.y2 - box.y1 > 1e-6))
     deployment = labelled(folder, {"turned.jpg": label})
 
+    exports.labels(deployment, folder / "set", "yolo")
+    before, files = Boxes().read(label), [in_yolo(folder / "set")["turned.jpg"]]
     for form in ("coco", "label-studio"):
         exports.labels(deployment, folder / f"{form}.json", form)
         again = deployed("turned.jpg")
         label_import.import_labels(again, folder / f"{form}.json", Options())
-        before, after = Boxes().read(label), Boxes().read(labels(again)["turned.jpg"])
+        files.append(Boxes().read(labels(again)["turned.jpg"]))
+    for after in files:
         assert [box.name for box in after] == [box.name for box in before]
         assert np.allclose([box[1:] for box in after], [box[1:] for box in before], rtol=0, atol=1e-6)
 
@@ -155,13 +163,69 @@ def test_coco_has_pixels_of_the_image_as_displayed(tmp_path) -> None:
     assert annotation["bbox"] == pytest.approx([9.25, 45, 18.5, 44.999991])
     assert annotation["area"] == pytest.approx(18.5 * 44.999991)
     assert data["images"][0]["attributes"]["source"] == "imported"
-    assert done.left_out == {exports.CHANGED: 1}
+    assert done.left_out == {CHANGED: 1}
 
 
-def test_formats_for_one_class_refuse_boxes(tmp_path) -> None:
-    for form in ("folders", "yolo"):
-        with pytest.raises(BadRequest, match="detection may have several: choose one of csv, manifest"):
-            exports.labels(deployed(), tmp_path / "out", form)
+def test_a_folder_for_each_class_is_refused_for_boxes(tmp_path) -> None:
+    with pytest.raises(BadRequest, match=r"has boxes instead: choose one of csv, .*studio, yolo"):
+        exports.labels(deployed(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def in_yolo(folder: Path) -> dict[str, list[Box]]:
+    """Return the boxes of YOLO's text files by object key."""
+    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    keys = {row["file"]: row["key"] for row in rows}
+    read = readers.read(folder, "yolo", readers.Columns(), DETECTION)
+    return {keys[row.image]: placed(row.drawn, size_of(folder / row.image)).boxes for row in read}
+
+
+def test_yolo_has_the_boxes_of_every_image(tmp_path) -> None:
+    odd = {
+        "a.png": '[["dog",0.1,0.1,0.2,0.3]]',
+        "A.jpg": '[["dog",0.1,0.1,0.2,0.4]]',
+        "images/b.jpg": '[["cat",0.0,0.0,0.3,0.3]]',
+        ".hidden/c.jpg": "[]",
+        "dir/labels/d.v1.jpg": '[["cat",0.0,0.5,0.3,0.9876543]]',
+    }
+    deployment = labelled(tmp_path, LABELS | odd)
+    row = deployment.world.pool.table["a.jpg"]
+    row.pick = Pick("a.jpg", row.etag, True, "random", None, 0, 0.5)
+
+    done = exports.labels(deployment, tmp_path / "out", "yolo")
+
+    assert (done.rows, done.format, done.left_out) == (8, "yolo", {})
+    written = in_yolo(tmp_path / "out")
+    for key, label in (LABELS | odd).items():
+        truth = Boxes().read(label)
+        assert [box.name for box in written[key]] == [box.name for box in truth]
+        assert np.allclose([box[1:] for box in written[key]], [box[1:] for box in truth], rtol=0, atol=1e-6)
+    described = yaml.safe_load((tmp_path / "out/data.yaml").read_text())
+    assert described == {
+        "train": "images/train",
+        "val": "images/val",
+        "names": {0: "cat", 1: "dog"},
+    }
+    (held,) = (tmp_path / "out/images/val").iterdir()
+    assert held.read_bytes() == picture("a.jpg")
+    assert [file.stem for file in (tmp_path / "out/labels/val").iterdir()] == [held.stem]
+    assert (tmp_path / "out/labels/train/none.txt").read_text() == ""
+    assert (tmp_path / "out/labels/train/dir/labels/d.v1.txt").is_file(), "other keys keep their paths"
+
+
+def test_an_interrupted_export_of_boxes_is_finished(tmp_path) -> None:
+    deployment = labelled(tmp_path, LABELS)
+    deployment.images.objects["a.jpg"] = (b"other", "other")
+    (tmp_path / "out/labels/train").mkdir(parents=True)
+    (tmp_path / "out/labels/train/turned.txt").write_text("of another time")
+
+    done = exports.labels(deployment, tmp_path / "out", "yolo")
+
+    assert (done.rows, done.left_out) == (2, {CHANGED: 1})
+    assert in_yolo(tmp_path / "out").keys() == {"turned.jpg", "none.jpg"}
+    assert not (tmp_path / "out/labels/train/a.txt").exists()
+    with pytest.raises(BadRequest, match=r"manifest\.jsonl is there already"):
+        exports.labels(deployment, tmp_path / "out", "yolo")
 
 
 def test_rows_of_single_boxes_add_up(tmp_path) -> None:

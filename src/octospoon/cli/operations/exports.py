@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from octospoon.adapters.files import check_new, draft_of, new_file
-from octospoon.adapters.label_files import folders
+from octospoon.adapters.files import new_file
 from octospoon.adapters.label_files.boxes.coco_boxes import SizedImage
+from octospoon.adapters.label_files.boxes.yolo_folders import YoloFolders
 from octospoon.adapters.label_files.drawn import ImageSize
+from octospoon.adapters.label_files.folders import ClassFolders
 from octospoon.adapters.label_files.spool import spooled
 from octospoon.adapters.label_files.writers import (
     FORMATS,
     coco_with_boxes,
-    described,
     label_studio,
     writer,
 )
 from octospoon.adapters.label_studio.controls import control_of
 from octospoon.cli.extras import require
+from octospoon.cli.operations.export_folder import CHANGED, ExportFolder, check_folder
 from octospoon.cli.operations.upload import each
 from octospoon.domain.errors import BadImage, BadRequest
 from octospoon.domain.labelling.tasks import LabelledImage
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from octospoon.domain.task_types.task_type import TaskType
 
 FOLDERS, YOLO = "folders", "yolo"
-CHANGED = "changed since it was labelled"
 LABEL_FORMATS = (*FORMATS, FOLDERS, YOLO)
 _SUFFIXES = {".csv": "csv", ".jsonl": "manifest", ".ndjson": "manifest", "": FOLDERS}
 
@@ -84,9 +81,11 @@ def labels(deployment: Deployment, to: Path, form: str = "", label_config: Path 
     rows = ((image.key, image) for image in current)
     if form in (FOLDERS, YOLO):
         _check_folders(form, deployment.task_type)
-        folder = _Folder(deployment, to, split=form == YOLO)
+        check_folder(to)
         with spooled(LabelledImage, rows) as images:
-            return folder.write(images, form)
+            drawn = deployment.task_type.name == TaskTypeName.DETECTION
+            layout = YoloFolders(history.names, images) if drawn else ClassFolders(split=form == YOLO)
+            return Exported(str(to), form, *ExportFolder(deployment.images, to, layout).write(images))
     if form == "coco" and deployment.task_type.name == TaskTypeName.DETECTION:
         with new_file(to) as draft, spooled(LabelledImage, rows) as images:
             return _coco_with_boxes(deployment, images, draft, to)
@@ -127,12 +126,15 @@ def _coco_with_boxes(deployment: Deployment, images: Spool[LabelledImage], draft
 
 
 def _check_folders(form: str, task_type: TaskType) -> None:
-    """Refuse folders for labels of several classes; raises BadRequest."""
-    if task_type.name != TaskTypeName.CLASSIFICATION:
-        raise BadRequest(
-            f"the format {form} puts an image into the folder of its one class, and {task_type.name} may "
-            f"have several: choose one of {', '.join(FORMATS)}"
-        )
+    """Refuse a folder for each class where an image has no one class; raises BadRequest."""
+    drawn = task_type.name == TaskTypeName.DETECTION
+    if task_type.name == TaskTypeName.CLASSIFICATION or (drawn and form == YOLO):
+        return
+    problem, others = ("has boxes instead", (*FORMATS, YOLO)) if drawn else ("may have several", FORMATS)
+    raise BadRequest(
+        f"the format {form} puts an image into the folder of its one class, and {task_type.name} {problem}: "
+        f"choose one of {', '.join(others)}"
+    )
 
 
 def other_project(label_config: Path, command: str, task_type: TaskType, control: str = "") -> OtherProject:
@@ -183,42 +185,3 @@ def _form_of(to: Path) -> str:
     if form is None:
         raise BadRequest(f"the name {to} does not say the format: add --format, one of {LABEL_FORMATS}")
     return form
-
-
-class _Folder:
-    """A folder with a folder of images for each class. An interrupted export can be repeated."""
-
-    def __init__(self, deployment: Deployment, to: Path, *, split: bool) -> None:
-        check_new(to / folders.MANIFEST) if to.is_dir() else check_new(to)
-        self._images, self._to, self._split = deployment.images, to, split
-
-    def write(self, images: Spool[LabelledImage], form: str) -> Exported:
-        """Download the images, then write the manifest."""
-        left_out: dict[str, int] = {}
-        rows = 0
-        self._to.mkdir(exist_ok=True)
-        with draft_of(self._to / folders.MANIFEST) as draft, draft.open("wb") as manifest:
-            for image, problem in each(self._fetch, images, "Downloading", len(images)):
-                if problem:
-                    left_out[problem] = left_out.get(problem, 0) + 1
-                    continue
-                row = {"file": folders.place(image, split=self._split)} | described(image)
-                manifest.write(msgspec.json.encode(row) + b"\n")
-                rows += 1
-        return Exported(str(self._to), form, rows, left_out)
-
-    def _fetch(self, image: LabelledImage) -> str:
-        """Write one image unless it is there; return why it cannot be had, or an empty text."""
-        file = self._to / folders.place(image, split=self._split)
-        if file.exists() and hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == image.etag:
-            return ""
-        try:
-            stored = self._images.read(image.key)
-        except BadImage as error:
-            return error.reason
-        if not stored.matches(image.etag):
-            return CHANGED
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with draft_of(file, forced=False) as draft:  # its etag is checked when the export is repeated
-            draft.write_bytes(stored.data)
-        return ""

@@ -8,16 +8,17 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from octospoon.adapters.label_files.boxes.coco_boxes import coco_box
+from octospoon.adapters.label_files.boxes.yolo import DESCRIPTION, IMAGES, LABELS, description_of, text_of
 from octospoon.domain.task_types.detection.label import Boxes
 from octospoon.training.command.layouts import PARTS, ImageFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from octospoon.domain.task_types.detection.label import Box
 
-_IMAGES, _LABELS, _COCO = "images", "labels", "annotations"
+_COCO = "annotations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,12 @@ class BoxFiles:
 
     def made(self) -> tuple[str, ...]:
         """Return the folders of images and of YOLO's labels, for each part, and of COCO's files."""
-        return (*(f"{folder}/{part}" for folder in (_IMAGES, _LABELS) for part in PARTS), _COCO)
+        return (*(f"{folder}/{part}" for folder in (IMAGES, LABELS) for part in PARTS), _COCO)
 
     def place(self, part: str, label: str) -> str:
         """Return the folder of a part's images."""
         del label
-        return f"{_IMAGES}/{part}"
+        return f"{IMAGES}/{part}"
 
     def value(self, label: str) -> list[list[object]]:
         """Return the boxes as class, x1, y1, x2 and y2, in shares of the image."""
@@ -60,9 +61,8 @@ class BoxFiles:
             (folder / _COCO / f"{part}.json").write_text(text, "utf-8")
             for file in chosen:
                 name = PurePosixPath(file.path).with_suffix(".txt").name
-                lines = "".join(f"{line}\n" for line in self._yolo(file))
-                (folder / _LABELS / part / name).write_text(lines, "utf-8")
-        (folder / "data.yaml").write_text(self._yaml(folder), "utf-8")
+                (folder / LABELS / part / name).write_text(text_of(self._boxes(file), self.classes), "utf-8")
+        (folder / DESCRIPTION).write_text(description_of(self.classes, PARTS, str(folder)), "utf-8")
 
     def _coco(self, files: Sequence[ImageFile]) -> dict[str, object]:
         """Return COCO's data set of a part; numbers begin with 1, because 0 often means the background."""
@@ -89,18 +89,6 @@ class BoxFiles:
             "annotations": [{"id": number} | row for number, row in enumerate(annotations, 1)],
             "categories": [{"id": i, "name": name} for i, name in enumerate(self.classes, 1)],
         }
-
-    def _yolo(self, file: ImageFile) -> Iterator[str]:
-        """Yield a line for each box: the position of its class, its centre and its size."""
-        for box in self._boxes(file):
-            shares = ((box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2, box.x2 - box.x1, box.y2 - box.y1)
-            yield " ".join([str(self.classes.index(box.name)), *(f"{share:.8f}" for share in shares)])
-
-    def _yaml(self, folder: Path) -> str:
-        """Return YOLO's description of the data set; a JSON string is one of YAML too."""
-        names = [f"  {i}: {json.dumps(name, ensure_ascii=False)}" for i, name in enumerate(self.classes)]
-        places = [f"path: {json.dumps(str(folder))}", *(f"{part}: {_IMAGES}/{part}" for part in PARTS)]
-        return "\n".join([*places, "names:", *names, ""])
 
     @staticmethod
     def _boxes(file: ImageFile) -> tuple[Box, ...]:
