@@ -6,26 +6,22 @@ The shared stack has labels of one class, so this lane starts a stack of its own
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
 import pytest
-from e2e.helpers import job_done, scored, serving, upload
+from e2e.helpers import job_done, serving
+from e2e.own_lane import OwnLane, own_lane, parameters
 
 from octospoon.adapters.label_studio.interface import RECTANGLES, parse_interface
 from octospoon.adapters.label_studio.rectangle_labels import RectangleLabels
 from octospoon.cli.datasets import mosaics
 from octospoon.cli.demo.boxes import BoxesOfMosaics, loose
 from octospoon.cli.demo.oracle import correct, submit
-from octospoon.cli.local.assemble import assemble
 from octospoon.cli.local.first_model import FirstModel
 from octospoon.cli.operations import rescore, run_now
 from octospoon.cli.operations.waiting import wait_for
-from octospoon.cli.stack import start
-from octospoon.domain.errors import NotConfigured
 from octospoon.domain.evaluation.training_record import image_numbers
 from octospoon.domain.pool.images import State
 from octospoon.domain.pool.keys import SHARDS
@@ -35,91 +31,51 @@ from octospoon.domain.training.policy import numbered
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from octospoon.cli.local.assemble import LocalStack
-    from octospoon.cli.stack.running import RunningStack
-    from octospoon.domain.labelling.tasks import Round
     from octospoon.domain.pool.images import PoolRow
 
-ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.stack(own=True),
     pytest.mark.timeout(1800),
     pytest.mark.skipif(not os.environ.get("OCTOSPOON_DETECTION"), reason="`make detection` runs this"),
 ]
 IMAGES, BATCH = 100, 40
-PARAMETERS = {
-    "TaskType": "detection",
-    "Trainer": "finetune",
-    "FineTuning": "least_steps=200,epochs=8",
-    "RankTriggers": "schedule",
-    "RankSchedule": "rate(1 day)",
-    "BatchSize": str(BATCH),
-    "FirstBatchSize": str(BATCH),
-    "TrainingThreshold": str(BATCH),
-}
+PARAMETERS = parameters("detection", BATCH, Trainer="finetune", FineTuning="least_steps=200,epochs=8")
 CONTROL, FORM = RectangleLabels(), Boxes()
 TASK = BoxesOfMosaics(IMAGES)
 EXACT = 1e-6
 """Largest difference between an edge in the table and in Label Studio, as a share of the image's side."""
 
 
-@dataclass
-class Lane:
-    servers: RunningStack
-    stack: LocalStack
+def answer(lane: OwnLane, task: int, label: str) -> None:
+    """Submit boxes as an annotator does."""
+    submit(lane.stack.label_studio, task, CONTROL.result(label) or [])
 
-    @property
-    def deployment(self) -> Any:
-        return self.stack.deployment
 
-    def round(self, number: int) -> Round:
-        round_: Round = self.deployment.rounds.read(number)
-        return round_
-
-    def tasks(self, number: int) -> dict[str, int]:
-        """Return the tasks of a round by key."""
-        picks = self.round(number).picks
-        labeler = self.deployment.labeler(self.stack.label_studio)
-        found = labeler.find({pick.key: pick.etag for pick in picks})
-        return {pick.key: found[pick.key] for pick in picks}
-
-    def answer(self, task: int, label: str) -> None:
-        """Submit boxes as an annotator does."""
-        submit(self.stack.label_studio, task, CONTROL.result(label) or [])
-
-    def stored(self) -> dict[str, str]:
-        """Return the labels in the table by key."""
-        return {image.key: image.label for image in self.deployment.pool_report.labelled()}
-
-    def rows(self) -> dict[str, PoolRow]:
-        rows: dict[str, PoolRow] = self.deployment.pool.rows(list(TASK.pool))
-        return rows
+def pool_rows(lane: OwnLane) -> dict[str, PoolRow]:
+    rows: dict[str, PoolRow] = lane.deployment.pool.rows(list(TASK.pool))
+    return rows
 
 
 @pytest.fixture(scope="module")
-def lane() -> Iterator[Lane]:
-    with start(ROOT, progress=print, fresh=True, name="detection") as servers:
-        first = FirstModel("", print, PARAMETERS)
-        stack = assemble(servers, mosaics.CLASSES, print, PARAMETERS, first)
-        upload(stack.deployment, {key: TASK.file(key) for key in TASK.pool})
-        scored(stack.deployment, TASK.pool, seconds=300)
-        yield Lane(servers, stack)
-        stack.label_studio.close()
+def lane() -> Iterator[OwnLane]:
+    first = FirstModel("", print, PARAMETERS)
+    with own_lane(PARAMETERS, {key: TASK.file(key) for key in TASK.pool}, first) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def labelled(lane: Lane) -> dict[str, int]:
+def labelled(lane: OwnLane) -> dict[str, int]:
     """The tasks of the first round, which a simulated person has answered; its detector is in service."""
     assert run_now.rank(lane.deployment).round_number == 1
     tasks = lane.tasks(1)
     for key, task in tasks.items():
-        lane.answer(task, TASK.label(key))
+        answer(lane, task, TASK.label(key))
     job_done(lane.deployment, 1, seconds=600)
     return tasks
 
 
 @pytest.fixture(scope="module")
-def read_again(lane: Lane, labelled: dict[str, int]) -> dict[str, PoolRow]:
+def read_again(lane: OwnLane, labelled: dict[str, int]) -> dict[str, PoolRow]:
     """The rows of the pool, once the first detector has read all its images."""
     wait_for(
         "the detector to read all images again",
@@ -127,13 +83,13 @@ def read_again(lane: Lane, labelled: dict[str, int]) -> dict[str, PoolRow]:
         seconds=600,
     )
     state = lane.deployment.reading.newest()
-    selectable = [row for row in lane.rows().values() if row.state is State.SCORED]
+    selectable = [row for row in pool_rows(lane).values() if row.state is State.SCORED]
     assert (state.seen, state.left) == (len(selectable), 0)
     assert not rescore.stale_images(lane.deployment)
-    return lane.rows()
+    return pool_rows(lane)
 
 
-def drawn(lane: Lane, task: int) -> list[tuple[float, ...]]:
+def drawn(lane: OwnLane, task: int) -> list[tuple[float, ...]]:
     """Return the boxes of a task's only answer in Label Studio: x1, y1, x2, y2 as shares, in order."""
     (annotation,) = lane.stack.label_studio.call("GET", f"/api/tasks/{task}/annotations/")
     values = [region["value"] for region in annotation["result"]]
@@ -148,14 +104,11 @@ def drawn(lane: Lane, task: int) -> list[tuple[float, ...]]:
     )
 
 
-def test_the_project_asks_for_boxes(lane: Lane) -> None:
-    number = lane.stack.project.label_studio_project
-    config = lane.stack.label_studio.call("GET", f"/api/projects/{number}")["label_config"]
-
-    assert CONTROL.problems(parse_interface(config, RECTANGLES)) == []
+def test_the_project_asks_for_boxes(lane: OwnLane) -> None:
+    assert CONTROL.problems(parse_interface(lane.interface(), RECTANGLES)) == []
 
 
-def test_the_table_has_the_boxes_of_label_studio(lane: Lane, labelled: dict[str, int]) -> None:
+def test_the_table_has_the_boxes_of_label_studio(lane: OwnLane, labelled: dict[str, int]) -> None:
     stored = lane.stored()
 
     assert stored.keys() == labelled.keys()
@@ -166,7 +119,7 @@ def test_the_table_has_the_boxes_of_label_studio(lane: Lane, labelled: dict[str,
         assert stored[key] == TASK.label(key)
 
 
-def test_every_answer_is_counted_and_trained_on(lane: Lane, labelled: dict[str, int]) -> None:
+def test_every_answer_is_counted_and_trained_on(lane: OwnLane, labelled: dict[str, int]) -> None:
     pointer = serving(lane.deployment)
     images = list(lane.deployment.labels.labelled())
     record = lane.deployment.training_records.get(pointer)
@@ -179,7 +132,7 @@ def test_every_answer_is_counted_and_trained_on(lane: Lane, labelled: dict[str, 
     assert set(record.images.tolist()) == set(learned.tolist()), "all but the audit share"
 
 
-def test_the_run_shows_how_good_the_boxes_are(lane: Lane, labelled: dict[str, int]) -> None:
+def test_the_run_shows_how_good_the_boxes_are(lane: OwnLane, labelled: dict[str, int]) -> None:
     base = f"{lane.stack.project.mlflow_url}/api/2.0/mlflow"
     named = {"name": "octospoon", "alias": "champion"}
     version = httpx.get(f"{base}/registered-models/alias", params=named).json()["model_version"]
@@ -191,7 +144,7 @@ def test_the_run_shows_how_good_the_boxes_are(lane: Lane, labelled: dict[str, in
     assert metrics["torch_parity_gap"] < 1e-4
 
 
-def test_the_pool_has_boxes_once_it_is_read_again(lane: Lane, read_again: dict[str, PoolRow]) -> None:
+def test_the_pool_has_boxes_once_it_is_read_again(lane: OwnLane, read_again: dict[str, PoolRow]) -> None:
     pointer = serving(lane.deployment)
     waiting = [row for row in read_again.values() if row.state == "scored"]
 
@@ -200,7 +153,7 @@ def test_the_pool_has_boxes_once_it_is_read_again(lane: Lane, read_again: dict[s
     assert all(row.probabilities is not None and row.probabilities.ndim == 2 for row in waiting)
 
 
-def test_the_next_round_shows_boxes_to_correct(lane: Lane, read_again: dict[str, PoolRow]) -> None:
+def test_the_next_round_shows_boxes_to_correct(lane: OwnLane, read_again: dict[str, PoolRow]) -> None:
     assert run_now.rank(lane.deployment).round_number == 2
     tasks, shown = lane.tasks(2), 0
     history = lane.deployment.class_record().read()
@@ -218,7 +171,7 @@ def test_the_next_round_shows_boxes_to_correct(lane: Lane, read_again: dict[str,
     assert shown
 
 
-def test_a_predicted_box_that_a_person_moves_is_stored(lane: Lane, read_again: dict[str, PoolRow]) -> None:
+def test_a_predicted_box_that_a_person_moves_is_stored(lane: OwnLane, read_again: dict[str, PoolRow]) -> None:
     documents = [
         lane.stack.label_studio.call("GET", f"/api/tasks/{task}/") for task in lane.tasks(2).values()
     ]
@@ -242,7 +195,7 @@ def test_a_predicted_box_that_a_person_moves_is_stored(lane: Lane, read_again: d
     )
 
 
-def test_a_detector_of_loose_boxes_is_refused(lane: Lane, read_again: dict[str, PoolRow]) -> None:
+def test_a_detector_of_loose_boxes_is_refused(lane: OwnLane, read_again: dict[str, PoolRow]) -> None:
     spoiled = {pick.key for number in (1, 2) for pick in lane.round(number).picks if not pick.audit}
     first, second = lane.tasks(1), lane.tasks(2)
     wanted = {key: loose(TASK.label(key)) for key in spoiled & first.keys()}
@@ -253,7 +206,7 @@ def test_a_detector_of_loose_boxes_is_refused(lane: Lane, read_again: dict[str, 
     for key, task in second.items():
         label = loose(TASK.label(key)) if key in spoiled else TASK.label(key)
         if key not in answered:
-            lane.answer(task, label)
+            answer(lane, task, label)
         else:
             correct(lane.stack.label_studio, task, CONTROL.result(label) or [])
     job_done(lane.deployment, 2, seconds=600)
@@ -264,7 +217,5 @@ def test_a_detector_of_loose_boxes_is_refused(lane: Lane, read_again: dict[str, 
     assert serving(lane.deployment).version == 1
 
 
-def test_another_kind_of_label_is_refused(lane: Lane, labelled: dict[str, int]) -> None:
-    with pytest.raises(NotConfigured, match="labels of the task type detection"):
-        assemble(lane.servers, mosaics.CLASSES, print, PARAMETERS | {"TaskType": "classification"})
-    assert lane.deployment.outputs["TaskType"] == "detection"
+def test_another_kind_of_label_is_refused(lane: OwnLane, labelled: dict[str, int]) -> None:
+    lane.refuses_another_type()

@@ -8,48 +8,36 @@ from __future__ import annotations
 import csv
 import json
 import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from e2e.helpers import job_done, rescored, scored, serving, upload
+from e2e.helpers import job_done, rescored, serving
+from e2e.own_lane import OwnLane, own_lane, parameters
 
 from octospoon.adapters.label_studio.interface import parse_interface
 from octospoon.adapters.label_studio.multiple_choice import MultipleChoice
 from octospoon.cli import deployment
 from octospoon.cli.datasets import mosaics
 from octospoon.cli.demo.oracle import correct, submit
-from octospoon.cli.local.assemble import assemble
 from octospoon.cli.main import main
 from octospoon.cli.operations import run_now
 from octospoon.cli.operations.waiting import wait_for
-from octospoon.cli.stack import start
-from octospoon.domain.errors import NotConfigured, OctospoonError
+from octospoon.domain.errors import OctospoonError
 from octospoon.domain.task_types.multilabel.label import ClassNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from octospoon.cli.local.assemble import LocalStack
-    from octospoon.cli.stack.running import RunningStack
 
-ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.stack(own=True),
     pytest.mark.timeout(900),
     pytest.mark.skipif(not os.environ.get("OCTOSPOON_MULTILABEL"), reason="`make multilabel` runs this"),
 ]
 IMAGES, BATCH = 120, 40
-PARAMETERS = {
-    "TaskType": "multilabel",
-    "RankTriggers": "schedule",
-    "RankSchedule": "rate(1 day)",
-    "BatchSize": str(BATCH),
-    "FirstBatchSize": str(BATCH),
-    "TrainingThreshold": str(BATCH),
-}
+PARAMETERS = parameters("multilabel", BATCH)
 CONTROL, FORM = MultipleChoice(), ClassNames()
 POLYGON = {
     "type": "polygonlabels",
@@ -59,42 +47,20 @@ POLYGON = {
 }
 
 
-@dataclass
-class Lane:
-    servers: RunningStack
-    stack: LocalStack
-
-    @property
-    def deployment(self) -> Any:
-        return self.stack.deployment
-
-    def tasks(self, number: int) -> dict[str, int]:
-        """Return the tasks of a round by key."""
-        round_ = self.deployment.rounds.read(number)
-        found = self.deployment.labeler(self.stack.label_studio).find(
-            {pick.key: pick.etag for pick in round_.picks}
-        )
-        return {pick.key: found[pick.key] for pick in round_.picks}
-
-
 def truth(key: str) -> str:
     """Return which digits a mosaic shows."""
     return FORM.write(frozenset(mosaics.mosaic(int(key[-8:-4])).present))
 
 
 @pytest.fixture(scope="module")
-def lane() -> Iterator[Lane]:
-    with start(ROOT, progress=print, fresh=True, name="multilabel") as servers:
-        stack = assemble(servers, mosaics.CLASSES, print, PARAMETERS)
-        keys = [f"mosaics/{index:04d}.png" for index in range(IMAGES)]
-        upload(stack.deployment, {key: mosaics.mosaic(i).png_bytes() for i, key in enumerate(keys)})
-        scored(stack.deployment, keys)
-        yield Lane(servers, stack)
-        stack.label_studio.close()
+def lane() -> Iterator[OwnLane]:
+    files = {f"mosaics/{index:04d}.png": mosaics.mosaic(index).png_bytes() for index in range(IMAGES)}
+    with own_lane(PARAMETERS, files) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def labelled(lane: Lane) -> dict[str, str]:
+def labelled(lane: OwnLane) -> dict[str, str]:
     """The labels of the first round, which a simulated person has answered; its model is in service."""
     assert run_now.rank(lane.deployment).round_number == 1
     tasks, labels = lane.tasks(1), {}
@@ -106,17 +72,16 @@ def labelled(lane: Lane) -> dict[str, str]:
     return labels
 
 
-def test_the_project_asks_for_any_number_of_classes(lane: Lane) -> None:
-    number = lane.stack.project.label_studio_project
-    config = lane.stack.label_studio.call("GET", f"/api/projects/{number}")["label_config"]
+def test_the_project_asks_for_any_number_of_classes(lane: OwnLane) -> None:
+    config = lane.interface()
 
     assert parse_interface(config).multiple
     assert not parse_interface(config).required
     assert 'hotkey="7"' in config
 
 
-def test_every_answer_is_a_label_also_an_empty_one(lane: Lane, labelled: dict[str, str]) -> None:
-    stored = {image.key: image.label for image in lane.deployment.pool_report.labelled()}
+def test_every_answer_is_a_label_also_an_empty_one(lane: OwnLane, labelled: dict[str, str]) -> None:
+    stored = lane.stored()
 
     assert stored == labelled
     assert "[]" in stored.values()
@@ -125,7 +90,7 @@ def test_every_answer_is_a_label_also_an_empty_one(lane: Lane, labelled: dict[st
     assert lane.deployment.labels.uncounted(examples=1).total == 0
 
 
-def test_a_model_with_sigmoids_serves_and_pre_labels(lane: Lane, labelled: dict[str, str]) -> None:
+def test_a_model_with_sigmoids_serves_and_pre_labels(lane: OwnLane, labelled: dict[str, str]) -> None:
     pointer = serving(lane.deployment)
     assert (pointer.version, pointer.classes) == (1, mosaics.CLASSES)
     rescored(lane.deployment, 1)
@@ -135,10 +100,10 @@ def test_a_model_with_sigmoids_serves_and_pre_labels(lane: Lane, labelled: dict[
 
     assert run_now.rank(lane.deployment).round_number == 2
 
-    round_ = lane.deployment.rounds.read(2)
+    round_ = lane.round(2)
     scores = [pick.score for pick in round_.picks if pick.strategy == "margin_diverse"]
     assert scores
-    assert all(0 < score <= 1 for score in scores)
+    assert all(score and 0 < score <= 1 for score in scores)
     tasks, shown = lane.tasks(2), {}
     for pick in round_.picks:
         document = lane.stack.label_studio.call("GET", f"/api/tasks/{tasks[pick.key]}/")
@@ -153,7 +118,7 @@ def test_a_model_with_sigmoids_serves_and_pre_labels(lane: Lane, labelled: dict[
 
 
 def test_commands_show_several_classes(
-    lane: Lane,
+    lane: OwnLane,
     labelled: dict[str, str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -181,7 +146,7 @@ def test_commands_show_several_classes(
     assert checks["task type"] == "multilabel, as all labels are"
 
 
-def test_a_changed_answer_changes_the_label(lane: Lane, labelled: dict[str, str]) -> None:
+def test_a_changed_answer_changes_the_label(lane: OwnLane, labelled: dict[str, str]) -> None:
     key, task = next(iter(lane.tasks(1).items()))
     correct(lane.stack.label_studio, task, CONTROL.result('["3","7"]') or [])
 
@@ -192,10 +157,8 @@ def test_a_changed_answer_changes_the_label(lane: Lane, labelled: dict[str, str]
     wait_for("the changed label", changed)
 
 
-def test_another_kind_of_label_is_refused_everywhere(lane: Lane, labelled: dict[str, str]) -> None:
-    with pytest.raises(NotConfigured, match="labels of the task type multilabel"):
-        assemble(lane.servers, mosaics.CLASSES, print, PARAMETERS | {"TaskType": "classification"})
-    assert lane.deployment.outputs["TaskType"] == "multilabel"
+def test_another_kind_of_label_is_refused_everywhere(lane: OwnLane, labelled: dict[str, str]) -> None:
+    lane.refuses_another_type()
 
     name = lane.deployment.outputs["RankFunctionName"]
     client, before = lane.deployment.client("lambda"), lane.deployment.settings_of("Rank")

@@ -5,40 +5,33 @@ from __future__ import annotations
 import csv
 import io
 import json
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import yaml
-from fakes.images import FakeImages
-from fakes.imported_labels import FakeImportedLabels
-from fakes.models import FakeChampions
-from fakes.world import FakeWorld
+from fakes import images_bucket
+from fakes.images_bucket import labels_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from unit.cli.test_label_import import Bucket
 
 from octospoon.adapters.label_files import readers
 from octospoon.adapters.label_files.drawn import placed, size_of
 from octospoon.cli.commands.labels.import_labels import _document, summary
 from octospoon.cli.datasets.row_boxes import OTHER_BOXES, TOO_MANY
-from octospoon.cli.operations import export_predictions, exports, label_import, run_now
+from octospoon.cli.operations import export_predictions, exports, label_import
 from octospoon.cli.operations.export_folder import CHANGED
 from octospoon.cli.operations.label_import import Options
 from octospoon.domain.errors import BadRequest
-from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.tasks import Pick
-from octospoon.domain.model_spec import ChampionPointer
-from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.label import Box, Boxes
-from octospoon.usecases.reconcile_report import ReconcileReport
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("no_training")
 CLASSES = ("cat", "dog")
 LABELS = {
     "a.jpg": '[["cat",0.1234567,0.2,0.4,0.6],["dog",0.0,0.0,1.0,1.0]]',
@@ -57,50 +50,15 @@ def picture(key: str) -> bytes:
     return file.getvalue()
 
 
-class Boxed(Bucket):
-    """Scores with two boxes."""
-
-    def score(self, key: str) -> None:
-        rows = np.array([[0.1, 0.2, 0.3, 0.4, 0.9, 0.0], [0.5, 0.5, 0.9, 0.9, 0.0, 0.4]], np.float32)
-        prediction = Prediction(3, "b" * 64, np.zeros(4, np.float32), rows)
-        self.world.pool.put_score(ImageRef(key, self.images.objects[key][1], "1", 1), prediction)
-
-
 def deployed(*keys: str) -> Any:
-    """Return a deployment whose pool has these images."""
-    world, images = FakeWorld(), FakeImages()
-    world.pool.task_type = DETECTION
-    bucket = Boxed(world, images)
-    for key in keys:
-        bucket.put_object("images", key, io.BytesIO(picture(key)))
-    return SimpleNamespace(
-        world=world,
-        task_type=DETECTION,
-        task_type_record=SimpleNamespace(check=lambda: None, keep=lambda: None),
-        outputs={"ImagesBucket": "images"},
-        imported_labels=FakeImportedLabels(world.labels),
-        pool_report=world.pool,
-        champions=FakeChampions(versions={3: ChampionPointer.of(3, "b" * 64, "m" * 64, "h" * 64, CLASSES)}),
-        images=images,
-        client=lambda _: bucket,
-        class_record=lambda: SimpleNamespace(read=lambda: ClassHistory(CLASSES)),
-    )
-
-
-@pytest.fixture(autouse=True)
-def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_now, "reconcile", lambda _: ReconcileReport())
-
-
-def labels(deployment: Any) -> dict[str, str]:
-    return {image.key: image.label for image in deployment.pool_report.labelled()}
+    """Return a deployment whose pool has these images, each with two predicted boxes."""
+    boxes = [[0.1, 0.2, 0.3, 0.4, 0.9, 0.0], [0.5, 0.5, 0.9, 0.9, 0.0, 0.4]]
+    return images_bucket.deployed(DETECTION, CLASSES, {key: picture(key) for key in keys}, boxes)
 
 
 def import_csv(tmp_path: Path, *rows: str) -> tuple[Any, label_import.Imported]:
-    source = tmp_path / "labels.csv"
-    source.write_text("\n".join(["image,label,xmin,ymin,xmax,ymax,image_width,image_height", *rows]))
-    deployment = deployed(*LABELS)
-    return deployment, label_import.import_labels(deployment, source, Options())
+    deployment, columns = deployed(*LABELS), "image,label,xmin,ymin,xmax,ymax,image_width,image_height"
+    return deployment, images_bucket.import_csv(deployment, tmp_path, columns, *rows)
 
 
 def labelled(tmp_path: Path, label: dict[str, str]) -> Any:
@@ -118,14 +76,14 @@ def labelled(tmp_path: Path, label: dict[str, str]) -> Any:
 )
 def test_exported_boxes_come_back_as_they_were(tmp_path, name, form) -> None:
     deployment = labelled(tmp_path, LABELS)
-    assert labels(deployment) == LABELS
+    assert labels_of(deployment) == LABELS
 
     assert exports.labels(deployment, tmp_path / name, form).rows == 3
     again = deployed(*LABELS)
     done = label_import.import_labels(again, tmp_path / name, Options())
 
     assert (done.stored, done.left_out.lines(), done.skipped.lines()) == (3, [], [])
-    assert labels(again) == LABELS
+    assert labels_of(again) == LABELS
 
 
 SHARE = st.floats(0, 1)
@@ -145,7 +103,7 @@ def test_any_boxes_survive_files_to_a_millionth(tmp_path_factory, corners) -> No
         exports.labels(deployment, folder / f"{form}.json", form)
         again = deployed("turned.jpg")
         label_import.import_labels(again, folder / f"{form}.json", Options())
-        files.append(Boxes().read(labels(again)["turned.jpg"]))
+        files.append(Boxes().read(labels_of(again)["turned.jpg"]))
     for after in files:
         assert [box.name for box in after] == [box.name for box in before]
         assert np.allclose([box[1:] for box in after], [box[1:] for box in before], rtol=0, atol=1e-6)
@@ -232,7 +190,7 @@ def test_rows_of_single_boxes_add_up(tmp_path) -> None:
     rows = ["a.jpg,cat,0,0,20,45,37,90", "none.jpg,,,,,,37,90", "a.jpg,dog,0,0,37,90,37,90"]
     deployment, done = import_csv(tmp_path, *rows)
 
-    assert labels(deployment) == {
+    assert labels_of(deployment) == {
         "a.jpg": '[["cat",0.0,0.0,0.5405405,0.5],["dog",0.0,0.0,1.0,1.0]]',
         "none.jpg": "[]",
     }
@@ -250,7 +208,7 @@ def test_what_is_left_out_is_named_in_the_summary(tmp_path) -> None:
         "none.jpg,cat,9,nan,20,45,37,90",
     )
 
-    assert list(labels(deployment)) == ["a.jpg"]
+    assert list(labels_of(deployment)) == ["a.jpg"]
     assert done.unknown_classes == {"fox": 2}
     assert summary(done) == [
         f"6 rows read from {tmp_path / 'labels.csv'} (csv)",
@@ -268,7 +226,7 @@ def test_what_is_left_out_is_named_in_the_summary(tmp_path) -> None:
 def test_an_image_with_and_without_objects_contradicts_itself(tmp_path) -> None:
     deployment, done = import_csv(tmp_path, "a.jpg,cat,0,0,20,45,37,90", "a.jpg,,,,,,37,90")
 
-    assert labels(deployment) == {}
+    assert labels_of(deployment) == {}
     assert done.skipped.lines() == [f"skipped 1, {OTHER_BOXES}: 'a.jpg (line 2 and line 3)'"]
 
 
@@ -276,7 +234,7 @@ def test_an_image_with_too_many_boxes_is_named(tmp_path) -> None:
     rows = [f"a.jpg,cat,0,0,{1 + i % 30},{1 + i % 80},37,90" for i in range(1001)]
     deployment, done = import_csv(tmp_path, *rows, "none.jpg,,,,,,37,90")
 
-    assert labels(deployment) == {"none.jpg": "[]"}
+    assert labels_of(deployment) == {"none.jpg": "[]"}
     assert done.skipped.lines() == [f"skipped 1, {TOO_MANY}: 'a.jpg (line 2)'"]
 
 
@@ -296,7 +254,7 @@ def test_images_of_voc_are_uploaded_with_their_boxes(tmp_path) -> None:
 
     assert (done.format, done.uploads) == ("voc", 2)
     # the lying image is 90×37 in the file: a quarter turn brings its lower edge to the left
-    assert labels(deployment) == {
+    assert labels_of(deployment) == {
         "voc/a.jpg": '[["cat",0.0,0.1,1.0,0.5]]',
         "voc/turned.jpg": '[["cat",0.0,0.0,0.7567568,0.4111111]]',
     }

@@ -9,10 +9,9 @@ from dataclasses import asdict
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
-from botocore.exceptions import ClientError
 from fakes.images import FakeImages
+from fakes.images_bucket import Bucket
 from fakes.imported_labels import FakeImportedLabels
 from fakes.world import FakeWorld
 
@@ -26,7 +25,7 @@ from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.consensus import Consensus
 from octospoon.domain.labelling.imported import Outcome
 from octospoon.domain.labelling.tasks import Pick
-from octospoon.domain.pool.images import ImageRef, Prediction, State
+from octospoon.domain.pool.images import ImageRef, State
 from octospoon.domain.task_types.classification import CLASSIFICATION
 from octospoon.usecases.reconcile_report import ReconcileReport
 
@@ -34,31 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLASSES = ("cat", "dog")
-
-
-class Bucket:
-    """The images bucket: uploads are scored at once, unless `scores` is False."""
-
-    def __init__(self, world: FakeWorld, images: FakeImages) -> None:
-        self.world, self.images, self.scores, self.puts = world, images, True, 0
-
-    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
-        if Key not in self.images.objects:
-            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
-        data, etag = self.images.objects[Key][:2]
-        return {"ContentLength": len(data), "ETag": f'"{etag}"'}
-
-    def put_object(self, Bucket: str, Key: str, Body: Any, **_: str) -> None:  # noqa: N803 - boto3's names
-        data = Body.read()
-        self.puts += 1
-        self.images.objects[Key] = (data, md5(data))
-        if self.scores:
-            self.score(Key)
-
-    def score(self, key: str) -> None:
-        probabilities = np.array([0.5, 0.5], np.float32)
-        prediction = Prediction(1, "b" * 64, np.zeros(4, np.float32), probabilities)
-        self.world.pool.put_score(ImageRef(key, self.images.objects[key][1], "1", 1), prediction)
 
 
 class Here(SimpleNamespace):

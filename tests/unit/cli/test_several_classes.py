@@ -3,76 +3,41 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes.images import FakeImages
-from fakes.imported_labels import FakeImportedLabels
-from fakes.models import FakeChampions
-from fakes.world import FakeWorld
-from unit.cli.test_label_import import Bucket
+from fakes import images_bucket
+from fakes.images_bucket import labels_of
 
 from octospoon.cli.commands.predict import table
 from octospoon.cli.datasets.row_labels import OTHER_LIST
-from octospoon.cli.operations import export_predictions, exports, label_import, run_now
+from octospoon.cli.operations import export_predictions, exports, label_import
 from octospoon.cli.operations.label_import import Options
 from octospoon.cli.operations.predict import SeveralClasses
 from octospoon.cli.output import print_json, print_tables
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.labelling.classes import ClassHistory
 from octospoon.domain.labelling.consensus import Consensus
-from octospoon.domain.model_spec import ChampionPointer
 from octospoon.domain.pool.images import ImageRef, Prediction
 from octospoon.domain.task_types.multilabel import MULTILABEL
 from octospoon.domain.trace import Label, SeenScore, Trace, Upload, with_names_of_now
-from octospoon.usecases.reconcile_report import ReconcileReport
 
+pytestmark = pytest.mark.usefixtures("no_training")
 CLASSES = ("cat", "dog", "owl")
 LABELS = {"a.jpg": '["cat"]', "b.jpg": '["cat","owl"]', "none.jpg": "[]"}
 
 
 def deployed(*keys: str) -> Any:
     """Return a deployment whose pool has these images."""
-    world, images = FakeWorld(), FakeImages()
-    bucket = Bucket(world, images)
-    for key in keys:
-        bucket.put_object("images", key, io.BytesIO(key.encode()))
-    record = SimpleNamespace(check=lambda: None, keep=lambda: None)
-    return SimpleNamespace(
-        world=world,
-        task_type=MULTILABEL,
-        task_type_record=record,
-        outputs={"ImagesBucket": "images"},
-        imported_labels=FakeImportedLabels(world.labels),
-        pool_report=world.pool,
-        champions=FakeChampions(
-            versions={3: ChampionPointer.of(3, "b" * 64, "m" * 64, "h" * 64, ("cat", "dog", "owl"))}
-        ),
-        images=images,
-        client=lambda _: bucket,
-        class_record=lambda: SimpleNamespace(read=lambda: ClassHistory(CLASSES)),
-    )
-
-
-@pytest.fixture(autouse=True)
-def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_now, "reconcile", lambda _: ReconcileReport())
-
-
-def labels(deployment: Any) -> dict[str, str]:
-    return {image.key: image.label for image in deployment.pool_report.labelled()}
+    return images_bucket.deployed(MULTILABEL, CLASSES, {key: key.encode() for key in keys})
 
 
 def import_csv(tmp_path: Path, *rows: str) -> tuple[Any, label_import.Imported]:
-    source = tmp_path / "labels.csv"
-    source.write_text("\n".join(["image,label", *rows]))
-    deployment = deployed("a.jpg", "b.jpg", "none.jpg")
-    return deployment, label_import.import_labels(deployment, source, Options())
+    deployment = deployed(*LABELS)
+    return deployment, images_bucket.import_csv(deployment, tmp_path, "image,label", *rows)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +54,7 @@ def test_an_exported_label_is_imported_again(tmp_path: Path, name: str, form: st
 
     # COCO does not tell an image without any class from one that nobody has labelled
     expected = {key: label for key, label in LABELS.items() if form != "coco" or label != "[]"}
-    assert labels(two) == expected
+    assert labels_of(two) == expected
     assert done.classes == {"cat": 2, "owl": 1}
     assert (done.stored, sum(done.skipped.counts.values())) == (len(expected), 3 - len(expected))
 
@@ -104,14 +69,14 @@ def test_rows_of_one_class_add_up_and_lists_contradict(tmp_path: Path) -> None:
         'none.jpg,"{""choices"": []}"',
     )
 
-    assert labels(deployment) == {"a.jpg": '["cat","owl"]', "none.jpg": "[]"}
+    assert labels_of(deployment) == {"a.jpg": '["cat","owl"]', "none.jpg": "[]"}
     assert done.skipped.examples == {OTHER_LIST: ["b.jpg (line 4 and line 5)"]}
 
 
 def test_unknown_classes_are_left_out_and_counted(tmp_path: Path) -> None:
     deployment, done = import_csv(tmp_path, 'a.jpg,"[""cow"",""cat""]"', 'b.jpg,"[""cow""]"', "none.jpg,")
 
-    assert labels(deployment) == {"a.jpg": '["cat"]'}
+    assert labels_of(deployment) == {"a.jpg": '["cat"]'}
     assert (done.classes, done.unknown_classes) == ({"cat": 1}, {"cow": 2})
     assert done.skipped.counts == {"without a class": 1}
 
