@@ -33,7 +33,8 @@ from octospoon.cli.operations.plots import box_curves
 from octospoon.domain.pool.framing import WHOLE
 from octospoon.training.detector import features
 from octospoon.training.detector.maps import resized
-from octospoon.training.detector.replay import QUICK, WAYS, BoxImages, Point, Replay, Rounds, prepare
+from octospoon.training.detector.options import DetectorOptions
+from octospoon.training.detector.replay import WAYS, BoxImages, Point, Replay, Rounds, prepare
 from octospoon.training.model.model_file import extract_backbone
 
 BACKBONE = "efficientnet-lite0"
@@ -47,6 +48,7 @@ STORED = FETCHED / "measured" / "boxes"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", default=",".join(box_sets.SETS))
+    parser.add_argument("--strategies", default=",".join(WAYS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--minutes", type=float, default=np.inf, help="begin no further seed after this time")
     parser.add_argument("--json", type=Path)
@@ -54,9 +56,13 @@ def main() -> int:
     chosen = parser.parse_args()
     STORED.mkdir(parents=True, exist_ok=True)
     curves: dict[str, list[dict[str, list[Point]]]] = {}
-    began = time.monotonic()
+    strategies, began = tuple(chosen.strategies.split(",")), time.monotonic()
     with TemporaryDirectory() as folder:
-        worlds = {name: world for name in chosen.sets.split(",") if (world := _world(name, Path(folder)))}
+        worlds = {
+            name: world
+            for name in chosen.sets.split(",")
+            if (world := _world(name, strategies, Path(folder)))
+        }
         for seed in range(chosen.seeds):
             for name, world in worlds.items():
                 if (time.monotonic() - began) / 60 > chosen.minutes and not world.stored(seed).exists():
@@ -85,15 +91,17 @@ class World:
         name: of the set.
         images: those that can be labelled, then the others.
         pool: number of the first.
+        strategies: some of `WAYS`.
     """
 
     name: str
     images: BoxImages
     pool: int
+    strategies: tuple[str, ...]
 
     def stored(self, seed: int) -> Path:
         """Return the file of a seed's curves; its name depends on the code that chooses and trains."""
-        key = f"{self.name} {seed} {ROUNDS} {POOL_SHARE} {QUICK} {_code()}"
+        key = f"{self.name} {seed} {ROUNDS} {POOL_SHARE} {DetectorOptions()} {self.strategies} {_code()}"
         return STORED / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
     def replayed(self, seed: int) -> dict[str, list[Point]]:
@@ -101,15 +109,15 @@ class World:
         if not self.stored(seed).exists():
             drawn = np.random.default_rng(seed).permutation(self.pool)[: round(POOL_SHARE * self.pool)]
             held_out = np.arange(self.pool, len(self.images.truth))
-            replay = Replay(self.images, drawn, held_out, ROUNDS, QUICK, seed, lambda: None)
+            replay = Replay(self.images, drawn, held_out, ROUNDS, DetectorOptions(), seed, lambda: None)
             part = self.stored(seed).with_suffix(".part")
-            part.write_text(json.dumps(replay.curves(WAYS)))
+            part.write_text(json.dumps(replay.curves(self.strategies)))
             part.rename(self.stored(seed))
         stored = json.loads(self.stored(seed).read_text())
         return {name: [Point(*point) for point in points] for name, points in stored.items()}
 
 
-def _world(name: str, folder: Path) -> World | None:
+def _world(name: str, strategies: tuple[str, ...], folder: Path) -> World | None:
     """Return a set with its maps, which are computed once, or None if it is missing."""
     try:
         images = box_sets.SETS[name]()
@@ -118,7 +126,7 @@ def _world(name: str, folder: Path) -> World | None:
         return None
     model = pull(BACKBONE, lambda line: print(line, file=sys.stderr), lambda *_: None).model
     backbone = resized(extract_backbone(model), *images.pixels.shape[1:3])
-    options = msgspec.structs.replace(QUICK, flip=images.flip)
+    options = msgspec.structs.replace(DetectorOptions(), flip=images.flip)
     targets = [*images.targets, *images.truth]
     truth = np.full((len(targets), max(map(len, targets)), 5), -1.0)
     for rows, boxes in zip(truth, targets, strict=True):
@@ -127,7 +135,7 @@ def _world(name: str, folder: Path) -> World | None:
     pixels = np.concatenate([images.pixels, images.tested])
     regions = [WHOLE] * len(pixels)
     made = prepare(backbone, pixels, regions, truth, images.classes, options, place)
-    return World(name, made, len(images.pixels))
+    return World(name, made, len(images.pixels), strategies)
 
 
 def _code() -> str:

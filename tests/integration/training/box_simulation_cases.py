@@ -21,12 +21,13 @@ from octospoon.cli.operations import simulate_boxes
 from octospoon.cli.operations.simulation_boxes import BoxSimulation
 from octospoon.domain.task_types.detection.label import Boxes
 from octospoon.training.detector import replay
-from octospoon.training.detector.replay import QUICK, Replay, Rounds
+from octospoon.training.detector.options import DetectorOptions
+from octospoon.training.detector.replay import Replay, Rounds
 from octospoon.training.model import model_file
 from octospoon.training.model.optimize import cold_start
 
 IMAGES = 90
-FAST = msgspec.structs.replace(QUICK, epochs=1, least_steps=60, views=2, learning_rate=0.004)
+FAST = DetectorOptions(epochs=1, least_steps=60, batch_size=4, views=2, learning_rate=0.004)
 SHORT = msgspec.structs.replace(FAST, least_steps=12)
 ROUNDS = Rounds((12, 24, 48), (), 0.2)
 

@@ -113,7 +113,7 @@ def test_the_time_is_told_before_detectors_are_trained() -> None:
     assert announced(180, 1200, SIMULATION).startswith(
         "32 detectors are trained on feature maps of 1,200 images, in 2 processes: about 3 minutes."
     )
-    assert SIMULATION.steps == 160 + 2 * 160 * 3 + 160
+    assert SIMULATION.steps == 300 + 2 * 300 * 3 + 300
     assert SIMULATION.predicted(pool=200, held_out=100) == 8 * 100 + 2 * (180 + 160)
 
 

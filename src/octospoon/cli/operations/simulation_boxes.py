@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ from octospoon.cli.operations.simulation_report import compared, curve_document,
 from octospoon.cli.operations.simulation_tables import Figures, labels_needed, mean_cells
 from octospoon.domain.batch.compose import CONTROL
 from octospoon.domain.evaluation.metrics import Interval
-from octospoon.training.detector.replay import QUICK, WAYS, Rounds
+from octospoon.training.detector.options import DetectorOptions
+from octospoon.training.detector.replay import WAYS, Rounds
 from octospoon.training.evaluation.box_curves import leads
 from octospoon.training.evaluation.curves import Curve, compare, labels_until
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from octospoon.cli.datasets.boxed import BoxedFiles
-    from octospoon.training.detector.options import DetectorOptions
     from octospoon.training.detector.replay import Point
     from octospoon.training.evaluation.box_curves import Leads
     from octospoon.training.evaluation.curves import Comparison
@@ -54,7 +54,7 @@ class BoxSimulation:
     workers: int
     folder: Path
     target: float | None = None
-    options: DetectorOptions = QUICK
+    options: DetectorOptions = field(default_factory=DetectorOptions)
 
     def on(self, pool: int) -> BoxSimulation:
         """Return this for a pool: random images go on to twice as many, so that they have more boxes."""

@@ -22,7 +22,6 @@ from octospoon.domain.task_types.detection.evaluation import DetectionEvaluator
 from octospoon.domain.task_types.detection.predictions import doubt
 from octospoon.training.detector import features
 from octospoon.training.detector.maps import opset_of
-from octospoon.training.detector.options import DetectorOptions
 from octospoon.training.detector.trainer import RULES, shown
 
 if TYPE_CHECKING:
@@ -33,11 +32,10 @@ if TYPE_CHECKING:
 
     from octospoon.domain.pool.framing import Region
     from octospoon.training.detector.features import Features
+    from octospoon.training.detector.options import DetectorOptions
 
 WAYS = ("sum", "largest", "mean")
 """How the doubts about an image's detections become one; the stack uses the sum."""
-QUICK = DetectorOptions(epochs=5, least_steps=160, batch_size=4)
-"""Fewer steps than by default, because each seed trains many detectors."""
 _BATCH, _PREDICTED = 8, 16
 
 
