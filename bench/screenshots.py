@@ -228,8 +228,8 @@ def main() -> int:
         run_loop(stack, images, chosen.rounds)
         pages = Pages(backend(stack.deployment, Path(folder)), CLOCK)
         pages.pool.refresh()
-        for kept in pages.kept.values():
-            kept.now()
+        for document in pages.documents.values():
+            document.now()
         last = stack.deployment.rounds.read(chosen.rounds)
         assert last is not None
         if chosen.export:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from octospoon.runtime.batches import each
+from octospoon.runtime.batches import process_each
 from octospoon.runtime.observability import count, make_logger, make_metrics
 from octospoon.runtime.wiring.collect import collect
 
@@ -25,7 +25,7 @@ def use_case() -> CollectAnnotations:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
     """Count one batch of annotation messages; failed messages go back to the queue."""
-    return each(event, _count, logger)
+    return process_each(event, _count, logger)
 
 
 def _count(body: str) -> None:

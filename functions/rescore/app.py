@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from octospoon.runtime import aws
-from octospoon.runtime.batches import each
+from octospoon.runtime.batches import process_each
 from octospoon.runtime.events import s3_records
 from octospoon.runtime.observability import count, make_logger, make_metrics
 from octospoon.runtime.wiring.rescore import rescore
@@ -42,4 +42,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN
         elif s3_records(body):
             use_case().champion_changed()
 
-    return each(event, process, logger)
+    return process_each(event, process, logger)

@@ -27,8 +27,8 @@ def filled(folder: Path, classes: tuple[str, ...] = ("cat", "dog", "owl")) -> Se
     watched(world.fake)
     judged(world.fake)
     world.read()
-    for kept in world.pages.kept.values():
-        assert kept.now()["error"] == ""
+    for document in world.pages.documents.values():
+        assert document.now()["error"] == ""
     return world
 
 

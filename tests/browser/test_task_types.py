@@ -32,7 +32,7 @@ def test_several_classes_have_no_matrix_but_precision_and_recall(tmp_path: Path,
     judged(world.fake, label=several)
     world.pages = type(world.pages)(world.fake.backend(), world.fake.world.clock)
     world.read()
-    assert world.pages.kept["model"].now()["error"] == ""
+    assert world.pages.documents["model"].now()["error"] == ""
     with served(world.pages) as address:
         opened = tab(address)
         opened.go("/model", "Model")
@@ -94,7 +94,7 @@ def detector(tmp_path: Path) -> Iterator[tuple[Served, str]]:
     boxed(world.fake)
     world.fake.rank()()
     world.read()
-    assert world.pages.kept["model"].now()["error"] == ""
+    assert world.pages.documents["model"].now()["error"] == ""
     with served(world.pages) as address:
         yield world, address
 

@@ -44,7 +44,7 @@ def failures(ids: set[str]) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in sorted(ids)]}
 
 
-def each(
+def process_each(
     event: dict[str, Any], process: Callable[[str], object], logger: Logger | logging.Logger
 ) -> dict[str, Any]:
     """Process the messages of an SQS batch one by one; return the partial batch response."""

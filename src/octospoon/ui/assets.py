@@ -22,9 +22,9 @@ INDEX = "index.html"
 @cache
 def files() -> dict[str, bytes]:
     """Return the content of every file by its path, such as ``js/map.js``."""
-    found: dict[str, bytes] = {}
-    _collect(resources.files("octospoon.ui") / "static", "", found)
-    return found
+    contents: dict[str, bytes] = {}
+    _collect(resources.files("octospoon.ui") / "static", "", contents)
+    return contents
 
 
 def content_type(path: str) -> str:
@@ -32,10 +32,10 @@ def content_type(path: str) -> str:
     return TYPES[path.rpartition(".")[2]]
 
 
-def _collect(folder: Traversable, prefix: str, found: dict[str, bytes]) -> None:
-    for entry in sorted(folder.iterdir(), key=lambda each: each.name):
+def _collect(folder: Traversable, prefix: str, contents: dict[str, bytes]) -> None:
+    for entry in sorted(folder.iterdir(), key=lambda path: path.name):
         name = f"{prefix}{entry.name}"
         if entry.is_dir():
-            _collect(entry, f"{name}/", found)
+            _collect(entry, f"{name}/", contents)
         elif name.rpartition(".")[2] in TYPES:
-            found[name] = entry.read_bytes()
+            contents[name] = entry.read_bytes()

@@ -66,18 +66,18 @@ def compared(
         predicted ones, each with ``right``; ``found`` says of each box of the label whether one finds it.
     """
     if task_type.name != TaskTypeName.DETECTION:
-        names, others = (_names(history, task_type.labels.classes(each)) for each in (label, predicted))
+        names, others = (_names(history, task_type.labels.classes(text)) for text in (label, predicted))
         return {"missed": sorted(names - others), "added": sorted(others - names), "boxes": [], "found": []}
     true, given = Boxes().read(label), Boxes().read(predicted)
-    found, right = _matched(true, given, scores)
-    missed = [box.name for box, known in zip(true, found, strict=True) if not known]
+    detected, right = _matched(true, given, scores)
+    missed = [box.name for box, known in zip(true, detected, strict=True) if not known]
     added = [box.name for box, known in zip(given, right, strict=True) if not known]
     shown = boxes(task_type, predicted, history)
     return {
         "missed": sorted(_names(history, missed)),
         "added": sorted(_names(history, added)),
         "boxes": [{**box, "right": known} for box, known in zip(shown, right, strict=True)],
-        "found": found,
+        "found": detected,
     }
 
 
@@ -85,7 +85,7 @@ def _matched(
     true: Sequence[Box], given: Sequence[Box], scores: Sequence[float]
 ) -> tuple[list[bool], list[bool]]:
     """Return which true boxes are found, and which predicted ones are hits, at an overlap of one half."""
-    found, right = [False] * len(true), [False] * len(given)
+    detected, right = [False] * len(true), [False] * len(given)
     for name in {box.name for box in given}:
         objects = [at for at, box in enumerate(true) if box.name == name]
         drawn = sorted((at for at, box in enumerate(given) if box.name == name), key=lambda at: -scores[at])
@@ -93,8 +93,8 @@ def _matched(
         ours = np.array([given[at][1:] for at in drawn], float).reshape(-1, 4)
         for at, taken in zip(drawn, assigned(overlaps(ours, theirs))[:, 0].tolist(), strict=True):
             if taken >= 0:
-                right[at] = found[objects[taken]] = True
-    return found, right
+                right[at] = detected[objects[taken]] = True
+    return detected, right
 
 
 def _names(history: ClassHistory, classes: Iterable[str]) -> set[str]:

@@ -147,14 +147,14 @@ def _with_thumbnail(snapshot: Snapshot, first: Sequence[str], images: int) -> li
 def _stories(pages: Pages, keys: Sequence[str]) -> dict[str, Any]:
     """Return the stories of images by key; an image whose story cannot be told is left out."""
 
-    def told(key: str) -> tuple[str, dict[str, Any] | None]:
+    def story_of(key: str) -> tuple[str, dict[str, Any] | None]:
         try:
             return key, story(_for_others(pages.story(key)))
         except OctospoonError:
             return key, None
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        return {key: each for key, each in threads.map(told, keys) if each is not None}
+        return {key: document for key, document in threads.map(story_of, keys) if document is not None}
 
 
 def _for_others(trace: Trace) -> Trace:
@@ -162,8 +162,8 @@ def _for_others(trace: Trace) -> Trace:
     return replace(
         trace,
         export=trace.export and replace(trace.export, address=""),
-        annotations=tuple(replace(each, annotator="") for each in trace.annotations),
-        trainings=tuple(replace(each, snapshot="", run="") for each in trace.trainings),
+        annotations=tuple(replace(annotation, annotator="") for annotation in trace.annotations),
+        trainings=tuple(replace(training, snapshot="", run="") for training in trace.trainings),
         notes=tuple(note for note in trace.notes if "://" not in note),
     )
 
@@ -190,8 +190,8 @@ def _with_neighbours(snapshot: Snapshot, chosen: Sequence[int]) -> Snapshot:
     near = np.full((len(snapshot.keys), NEIGHBOURS), -1, np.int32)
     known = np.array([i for i in chosen if np.isfinite(snapshot.reduced[i]).all()], np.int64)
     for i in known.tolist():
-        found = known[nearest(snapshot.reduced[i : i + 1], snapshot.reduced[known], NEIGHBOURS + 1)[0]]
-        others = found[found != i][:NEIGHBOURS]
+        closest = known[nearest(snapshot.reduced[i : i + 1], snapshot.reduced[known], NEIGHBOURS + 1)[0]]
+        others = closest[closest != i][:NEIGHBOURS]
         near[i, : len(others)] = others
     return replace(snapshot, columns={**snapshot.columns, "near": near})
 

@@ -169,7 +169,7 @@ def image(
     (positions,) = similar(snapshot, [row], _LOOKED_AT)
     exact = distances(row, read([snapshot.keys[at] for at in positions]))
     near = [shown(snapshot, at, exact[snapshot.keys[at]]) for at in positions if snapshot.keys[at] in exact]
-    near.sort(key=lambda each: each.distance or 0.0)
-    copies = sum(each.near_copy for each in near)
+    near.sort(key=lambda neighbour: neighbour.distance or 0.0)
+    copies = sum(neighbour.near_copy for neighbour in near)
     document["nearest"] = msgspec.to_builtins(near[: max(NEIGHBOURS, copies)])
     return document

@@ -72,7 +72,7 @@ def judged(backend: Backend) -> dict[str, Any]:
         "measured": msgspec.to_builtins(evaluate(champion, head), enc_hook=float),
         "sampled": sampled,
         "images": [_image(image, task_type, history) for image in images],
-        "versions": [_version(each, images, task_type, history) for each in versions],
+        "versions": [_version(version, images, task_type, history) for version in versions],
         "pairs": [_pair(versions[i], old) for i in range(len(versions)) for old in versions[i + 1 :]],
         "calibration": _calibration(versions[0]),
     }
@@ -85,14 +85,14 @@ def _comparable(backend: Backend, champion: ChampionPointer) -> list[ChampionPoi
     """
     champions = backend.storage.champions
     newest = champions.newest()
-    found: list[ChampionPointer] = []
+    comparable: list[ChampionPointer] = []
     for version in range(newest, max(-1, newest - _LOOKED_AT), -1):
         pointer = champions.version(version) if version != champion.version else None
         if pointer is not None and _alike(pointer, champion):
-            found.append(pointer)
-        if len(found) == VERSIONS - 1:
+            comparable.append(pointer)
+        if len(comparable) == VERSIONS - 1:
             break
-    return found
+    return comparable
 
 
 def _alike(pointer: ChampionPointer, champion: ChampionPointer) -> bool:
@@ -123,17 +123,17 @@ def _version(
 ) -> dict[str, Any]:
     labels = task_type.labels
     predicted = [labels.shown(label, history) if label else None for label in version.predicted]
-    right = [bool(each) if known else None for each, known in zip(version.right, version.judged, strict=True)]
-    confidence = [round(each, 5) for each in version.confidence.tolist()]
+    right = [bool(hit) if known else None for hit, known in zip(version.right, version.judged, strict=True)]
+    confidence = [round(share, 5) for share in version.confidence.tolist()]
     answers = {"version": version.version, "predicted": predicted, "right": right, "confidence": confidence}
     if task_type.name == TaskTypeName.CLASSIFICATION:
         return answers
-    each = zip(images, version.predicted, version.scores, strict=True)
+    judged = zip(images, version.predicted, version.scores, strict=True)
     return {
         **answers,
         "parts": [
             compared(task_type, image.label, label, scores, history) if label else None
-            for image, label, scores in each
+            for image, label, scores in judged
         ],
     }
 
@@ -171,4 +171,4 @@ def _calibration(version: JudgedVersion) -> list[dict[str, Any]]:
 
 def shown(document: dict[str, Any] | None) -> Sequence[tuple[str, str]]:
     """Return key and etag of the audit images of a document, which the page may then show."""
-    return [(each["key"], each["etag"]) for each in (document or {}).get("images", ())]
+    return [(image["key"], image["etag"]) for image in (document or {}).get("images", ())]

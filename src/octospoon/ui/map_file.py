@@ -75,8 +75,8 @@ class PoolMap:
             ids: of M images.
             reduced: float32 [M, K], by the map's own projection.
         """
-        at = {each: i for i, each in enumerate(self.ids)}
-        known = np.array([at.get(each, -1) for each in ids], np.int64)
+        at = {id_: i for i, id_ in enumerate(self.ids)}
+        known = np.array([at.get(id_, -1) for id_ in ids], np.int64)
         new = known < 0
         places = np.empty((len(ids), 2), np.float32)
         places[~new] = self.places[known[~new]]

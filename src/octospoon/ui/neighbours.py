@@ -40,14 +40,14 @@ def similar(
     usable = np.isfinite(snapshot.reduced).all(axis=1) & (True if among is None else among)
     known = np.flatnonzero(usable)
     comparable = [i for i, row in enumerate(rows) if row.backbone == snapshot.facts["backbone"]]
-    found: list[list[int]] = [[] for _ in rows]
+    neighbours: list[list[int]] = [[] for _ in rows]
     if projection is None or not len(known) or not comparable:
-        return found
+        return neighbours
     points = projection(np.stack([rows[i].embedding for i in comparable]).astype(np.float16))
     near = known[nearest(points, snapshot.reduced[known], n + 1)].tolist()
     for i, positions in zip(comparable, near, strict=True):
-        found[i] = [at for at in positions if snapshot.keys[at] != rows[i].key][:n]
-    return found
+        neighbours[i] = [at for at in positions if snapshot.keys[at] != rows[i].key][:n]
+    return neighbours
 
 
 def distances(row: PoolRow, others: Mapping[str, PoolRow]) -> dict[str, float]:

@@ -56,9 +56,9 @@ def unpack(document: bytes) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]
     header = json.loads(document[8:end])
     first = end + -end % _ALIGNED
     arrays = {
-        each["name"]: np.frombuffer(
-            document, f"<{each['type']}", int(np.prod(each["shape"])), first + each["offset"]
-        ).reshape(each["shape"])
-        for each in header.pop("arrays")
+        array["name"]: np.frombuffer(
+            document, f"<{array['type']}", int(np.prod(array["shape"])), first + array["offset"]
+        ).reshape(array["shape"])
+        for array in header.pop("arrays")
     }
     return header, arrays

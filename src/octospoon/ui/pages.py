@@ -12,11 +12,11 @@ from octospoon.domain.pool.keys import image_id
 from octospoon.domain.task_types.names import TaskTypeName
 from octospoon.ui import galleries, judging, watching
 from octospoon.ui.boxes import Guesses, boxes, of_images
-from octospoon.ui.kept import Kept
 from octospoon.ui.pool_reader import PoolReader, clear
 from octospoon.ui.refresher import DAILY, OFTEN, Refresher
 from octospoon.ui.selection import checked
 from octospoon.ui.thumbnails import Thumbnails
+from octospoon.ui.view_document import ViewDocument
 from octospoon.usecases.choose_by_hand import ManualRound, Retire
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Pages:
 
     Attributes:
         pool: keeps the snapshot of the pool.
-        kept: the documents of views that are read in the background, by name.
+        documents: the documents of views that are read in the background, by name.
     """
 
     def __init__(self, backend: Backend, clock: Clock) -> None:
@@ -60,7 +60,7 @@ class Pages:
         )
         every = OFTEN if backend.local else DAILY
         self.pool = Refresher(read, backend.folder / "pool", every, backend.sentence, clock.now)
-        self.kept = {
+        self.documents = {
             "watch": self._keep("watch", partial(watching.records, backend), OFTEN, lambda: ""),
             "model": self._keep(
                 "model", partial(judging.judged, backend), every, partial(judging.mark, backend)
@@ -159,16 +159,16 @@ class Pages:
 
     def watch(self, *, now: bool = False) -> dict[str, Any]:
         """Return what the view Watch shows; `now` waits until it is read."""
-        kept = self.kept["watch"]
-        answer = kept.now() if now else kept.get()
+        document = self.documents["watch"]
+        answer = document.now() if now else document.get()
         self._remember(watching.drifted(answer["document"]))
         local, pool = self._backend.local, watching.of_pool(self.pool.snapshot)
         return {**answer, "pool": pool, "local": local, "cost": None if local else self._cost.last()}
 
     def model(self, *, now: bool = False) -> dict[str, Any]:
         """Return what the view Model shows; `now` waits until it is read."""
-        kept = self.kept["model"]
-        answer = kept.now() if now else kept.get()
+        document = self.documents["model"]
+        answer = document.now() if now else document.get()
         self._remember(judging.shown(answer["document"]))
         return answer
 
@@ -198,10 +198,10 @@ class Pages:
         Raises:
             BadRequest: there is no such view.
         """
-        if unknown := [name for name in names if name not in self.kept]:
+        if unknown := [name for name in names if name not in self.documents]:
             raise BadRequest(f"no such view: {', '.join(unknown)}")
         for name in names:
-            self.kept[name].request()
+            self.documents[name].request()
         return {"asked": True}
 
     def cost(self) -> dict[str, Any]:
@@ -245,9 +245,9 @@ class Pages:
 
     def _keep(
         self, name: str, read: Callable[[], dict[str, Any]], every: float, mark: Callable[[], str]
-    ) -> Kept:
+    ) -> ViewDocument:
         path, backend = self._backend.folder / f"{name}.json", self._backend
-        return Kept(read, path, every, mark, backend.sentence, self._clock.now)
+        return ViewDocument(read, path, every, mark, backend.sentence, self._clock.now)
 
     def _reread(self) -> None:
         """Read the pool again after a change, where that is free."""

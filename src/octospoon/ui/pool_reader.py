@@ -54,11 +54,11 @@ class PoolReader:
     folder: Path
     limit: int = LIMIT
 
-    def __call__(self, told: Callable[[int], None], publish: Callable[[Snapshot], None]) -> None:
+    def __call__(self, progress: Callable[[int], None], publish: Callable[[Snapshot], None]) -> None:
         """Read the pool once, and publish a snapshot; then another with a new map, if one is needed.
 
         Args:
-            told: receives the number of rows read so far.
+            progress: receives the number of rows read so far.
             publish: receives each snapshot.
 
         Raises:
@@ -69,7 +69,7 @@ class PoolReader:
         backbone = pointer[0].backbone if pointer else ""
         spool = self.folder / "embeddings.tmp"
         try:
-            sample = read_sample(_counted(self.report.images(), told), backbone, spool, self.limit)
+            sample = read_sample(_counted(self.report.images(), progress), backbone, spool, self.limit)
             facts = {
                 "read_at": began,
                 "seconds": time.time() - began,
@@ -83,7 +83,7 @@ class PoolReader:
             spool.unlink(missing_ok=True)
 
     def _publish(self, sample: Sample, facts: dict[str, object], publish: Callable[[Snapshot], None]) -> None:
-        drifted = {each.key: each.score for each in self.observations.read().drifted}
+        drifted = {example.key: example.score for example in self.observations.read().drifted}
         made, names = columns(sample.images, self._shown(), drifted)
         nowhere = np.full((len(sample.images), 2), np.nan, np.float32)
         snapshot = Snapshot(
@@ -138,10 +138,10 @@ def _ids_by_row(sample: Sample) -> list[str]:
     return [image_id(mapped[i].key, mapped[i].etag) for i in order.tolist()]
 
 
-def _counted(images: Iterator[PoolImage], told: Callable[[int], None]) -> Iterator[PoolImage]:
+def _counted(images: Iterator[PoolImage], progress: Callable[[int], None]) -> Iterator[PoolImage]:
     for number, image in enumerate(images, 1):
         if number % _TOLD_EVERY == 0:
-            told(number)
+            progress(number)
         yield image
 
 

@@ -99,7 +99,7 @@ class Refresher:
         """Read the pool now; an error is kept for the page, and the last snapshot stays."""
         self.progress = replace(self.progress, reading=True, rows=0, placing=False, error="")
         try:
-            self._read(self._told, self._publish)
+            self._read(self._count_rows, self._publish)
         except Exception as error:  # the page shows it, and the next read may succeed
             LOG.info("reading the pool failed", exc_info=True)
             self._failed_at = self._now()
@@ -121,7 +121,7 @@ class Refresher:
         at = self._failed_at + self._every if self.progress.error else self.next_at()
         return now >= at and now - self._seen_at < _LOOKS
 
-    def _told(self, rows: int) -> None:
+    def _count_rows(self, rows: int) -> None:
         self.progress = replace(self.progress, rows=rows)
 
     def _publish(self, snapshot: Snapshot) -> None:

@@ -111,18 +111,18 @@ def read_sample(images: Iterable[PoolImage], backbone: str, path: Path, limit: i
         limit: most images.
     """
     spool, counts = Spool(path, backbone, limit), Counter[State]()
-    kept: list[tuple[float, str, int, PoolImage]] = []  # a heap with the highest sampling key on top
+    heap: list[tuple[float, str, int, PoolImage]] = []  # a heap with the highest sampling key on top
     for image in images:
         counts[image.state] += 1
         order = -sampling_key(image.key)
-        if len(kept) < limit:
+        if len(heap) < limit:
             row = spool.keep(image)
-            heapq.heappush(kept, (order, image.key, row, replace(image, embedding=None)))
-        elif order > kept[0][0]:
-            spool.forget(kept[0][2])
+            heapq.heappush(heap, (order, image.key, row, replace(image, embedding=None)))
+        elif order > heap[0][0]:
+            spool.forget(heap[0][2])
             row = spool.keep(image)
-            heapq.heapreplace(kept, (order, image.key, row, replace(image, embedding=None)))
-    kept.sort(key=lambda each: (-each[0], each[1]))
-    rows, embeddings = spool.close(np.array([row for _, _, row, _ in kept], np.int64))
+            heapq.heapreplace(heap, (order, image.key, row, replace(image, embedding=None)))
+    heap.sort(key=lambda entry: (-entry[0], entry[1]))
+    rows, embeddings = spool.close(np.array([row for _, _, row, _ in heap], np.int64))
     states = {state: counts[state] for state in State}
-    return Sample([image for *_, image in kept], states, rows, embeddings)
+    return Sample([image for *_, image in heap], states, rows, embeddings)

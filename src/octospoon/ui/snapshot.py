@@ -172,7 +172,7 @@ def columns(
     made = {
         "state": column("u1", lambda image: STATES.index(image.state)),
         # predictions and labels with several classes have many texts
-        "predicted": np.array([classes.predicted(each) for each in seen], "i4"),
+        "predicted": np.array([classes.predicted(guess) for guess in seen], "i4"),
         "label": column("i4", classes.label),
         "confidence": column("f4", lambda image: np.nan if image.top_class is None else image.confidence),
         "round": column("i4", lambda image: image.round_number or -1),
@@ -182,8 +182,8 @@ def columns(
         "drift": column("f4", lambda image: drifted.get(image.key, np.nan)),
         "reason": column("i2", lambda image: reasons.number(image.reason or None)),
     }
-    if any(each is not None and each.boxes >= 0 for each in seen):
-        made["boxes"] = np.array([each.boxes if each else -1 for each in seen], "i2")
+    if any(guess is not None and guess.boxes >= 0 for guess in seen):
+        made["boxes"] = np.array([guess.boxes if guess else -1 for guess in seen], "i2")
     return made, {**classes.names(), "strategies": strategies.names(), "reasons": reasons.names()}
 
 

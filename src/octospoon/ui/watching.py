@@ -54,8 +54,13 @@ def _observed(backend: Backend) -> dict[str, Any]:
         "judged_until": seen.judged_until,
         "level": seen.finding.level if seen.finding else None,
         "images": [
-            {"key": each.key, "etag": each.etag, "id": image_id(each.key, each.etag), "score": each.score}
-            for each in seen.drifted
+            {
+                "key": example.key,
+                "etag": example.etag,
+                "id": image_id(example.key, example.etag),
+                "score": example.score,
+            }
+            for example in seen.drifted
         ],
         "suspected_below": FALSE_ALARMS / TESTS,
         "confirmed_below": FALSE_ALARMS,
@@ -94,8 +99,8 @@ def of_pool(snapshot: Snapshot | None) -> dict[str, Any]:
         "read_at": snapshot.facts["read_at"],
         "total": total,
         "sampled": shown < total,
-        "uploads": [each for each in uploads if each["day"] >= 0],
-        "unknown_day": sum(each["images"] for each in uploads if each["day"] < 0),
+        "uploads": [day for day in uploads if day["day"] >= 0],
+        "unknown_day": sum(day["images"] for day in uploads if day["day"] < 0),
         "quarantine": _quarantine(snapshot),
     }
 
@@ -111,7 +116,7 @@ def _quarantine(snapshot: Snapshot) -> dict[str, Any]:
     newest = held[np.argsort(-snapshot.columns["day"][held], kind="stable")][:QUARANTINED]
     return {
         "total": int(snapshot.facts["counts"][State.QUARANTINED]),
-        "reasons": sorted(reasons, key=lambda each: -int(each["images"])),
+        "reasons": sorted(reasons, key=lambda count: -int(count["images"])),
         "images": [
             {
                 "key": snapshot.keys[at],
@@ -126,4 +131,4 @@ def _quarantine(snapshot: Snapshot) -> dict[str, Any]:
 def drifted(document: dict[str, Any] | None) -> Sequence[tuple[str, str]]:
     """Return key and etag of the drifted images of a document, which the page may then show."""
     images = document["observed"].get("images", ()) if document else ()
-    return [(each["key"], each["etag"]) for each in images]
+    return [(image["key"], image["etag"]) for image in images]

@@ -72,8 +72,8 @@ class Engine:
 @mock_aws
 def main() -> None:
     vars(build)["Docker"] = Engine
-    told: list[str] = []
-    where = build.ImageStack("Prod", boto3.Session(region_name=REGION), None, told.append)
+    messages: list[str] = []
+    where = build.ImageStack("Prod", boto3.Session(region_name=REGION), None, messages.append)
     parameters = {"Launcher": "ecs", "TrainingArchitecture": "ARM64"}
     choices = Choices("Prod", REGION, parameters)
 
@@ -83,10 +83,10 @@ def main() -> None:
     (repository,) = ecr.describe_repositories()["repositories"]
     assert repository["imageTagMutability"] == "IMMUTABLE"
 
-    told.clear()
+    messages.clear()
     pinned = Choices("Prod", REGION, parameters | {"TrainingImageUri": first})
     assert build.training_image(pinned, where, Builder.AUTO) == first
-    assert told == [f"the training image is {first}"], told
+    assert messages == [f"the training image is {first}"], messages
 
     assert where.repository.size()[0] == 1
 

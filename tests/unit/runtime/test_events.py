@@ -7,7 +7,7 @@ import pytest
 
 from octospoon.domain.errors import BadRequest
 from octospoon.domain.pool.images import ImageRef
-from octospoon.runtime.batches import by_message, each, failures
+from octospoon.runtime.batches import by_message, failures, process_each
 from octospoon.runtime.events import uploads
 
 LOGGER = logging.getLogger("test")
@@ -88,7 +88,7 @@ def test_each_message_is_processed_whatever_happens_to_the_others() -> None:
             raise RuntimeError("no")
         processed.append(body)
 
-    answer = each(sqs("one", "bad", "two"), process, LOGGER)
+    answer = process_each(sqs("one", "bad", "two"), process, LOGGER)
 
     assert processed == ["one", "two"]
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}]}

@@ -126,7 +126,7 @@ def test_a_missing_record_refuses_to_judge(fake: PageWorld) -> None:
     with pytest.raises(BadModel, match="record"):
         judging.judged(fake.backend())
     pages = Pages(fake.backend(), fake.world.clock)
-    assert "record" in pages.kept["model"].now()["error"]
+    assert "record" in pages.documents["model"].now()["error"]
 
 
 def test_a_new_model_or_job_outdates_the_document(fake: PageWorld) -> None:
@@ -139,6 +139,6 @@ def test_a_new_model_or_job_outdates_the_document(fake: PageWorld) -> None:
 
 def test_audit_images_can_be_shown(fake: PageWorld) -> None:
     pages = Pages(fake.backend(), fake.world.clock)
-    pages.kept["model"].now()
+    pages.documents["model"].now()
     image = pages.model()["document"]["images"][0]["id"]
     assert (pages.thumbnail(image, "small") or b"").startswith(b"\xff\xd8")

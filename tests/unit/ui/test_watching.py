@@ -94,6 +94,6 @@ def test_before_the_first_snapshot_nothing_is_known_of_the_pool(fake: PageWorld)
 
 def test_drifted_images_can_be_shown(fake: PageWorld) -> None:
     pages = Pages(fake.backend(), fake.world.clock)
-    pages.kept["watch"].now()
+    pages.documents["watch"].now()
     image = pages.watch()["document"]["observed"]["images"][0]["id"]
     assert (pages.thumbnail(image, "small") or b"").startswith(b"\xff\xd8")

@@ -11,7 +11,7 @@ import msgspec
 from octospoon.adapters.files import check_new, draft_of
 from octospoon.adapters.label_files.folders import MANIFEST
 from octospoon.adapters.label_files.writers import described
-from octospoon.cli.operations.upload import each
+from octospoon.cli.operations.upload import run_each
 from octospoon.domain.errors import BadImage
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ExportFolder:
         rows = 0
         self.to.mkdir(exist_ok=True)
         with draft_of(self.to / MANIFEST) as draft, draft.open("wb") as manifest:
-            for image, problem in each(self._fetch, labelled, "Downloading", len(labelled)):
+            for image, problem in run_each(self._fetch, labelled, "Downloading", len(labelled)):
                 if problem:
                     left_out[problem] = left_out.get(problem, 0) + 1
                     continue

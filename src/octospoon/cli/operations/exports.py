@@ -20,7 +20,7 @@ from octospoon.adapters.label_files.writers import (
 from octospoon.adapters.label_studio.controls import control_of
 from octospoon.cli.extras import require
 from octospoon.cli.operations.export_folder import CHANGED, ExportFolder, check_folder
-from octospoon.cli.operations.upload import each
+from octospoon.cli.operations.upload import run_each
 from octospoon.domain.errors import BadImage, BadRequest
 from octospoon.domain.labelling.tasks import LabelledImage
 from octospoon.domain.task_types.labelled import labelled_now
@@ -113,11 +113,11 @@ def _coco_with_boxes(deployment: Deployment, images: Spool[LabelledImage], draft
         return SizedImage(image, *ImageSize(*opened.size, opened.orientation).displayed)
 
     def readable() -> Iterator[tuple[str, SizedImage]]:
-        for image, found in each(sized, images, "Reading sizes", len(images)):
-            if isinstance(found, SizedImage):
-                yield image.key, found
+        for image, size_or_problem in run_each(sized, images, "Reading sizes", len(images)):
+            if isinstance(size_or_problem, SizedImage):
+                yield image.key, size_or_problem
             else:
-                left_out[found] = left_out.get(found, 0) + 1
+                left_out[size_or_problem] = left_out.get(size_or_problem, 0) + 1
 
     with spooled(SizedImage, readable()) as known:
         bucket = deployment.outputs["ImagesBucket"]

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from octospoon.cli.deployment import Deployment
     from octospoon.domain.pool.source import ImagesSource
 
-__all__ = ["UPLOADED", "Dropped", "Upload", "drop", "each", "find", "in_parallel", "run_all", "with_progress"]
+__all__ = [
+    "UPLOADED",
+    "Dropped",
+    "Upload",
+    "drop",
+    "find",
+    "in_parallel",
+    "run_all",
+    "run_each",
+    "with_progress",
+]
 
 SAME = "there already, with the same bytes"
 OTHER = "there already, with other bytes: --replace replaces them, --prefix NAME/ keeps both"
@@ -78,7 +88,7 @@ def drop(
     done = Dropped()
     images = find(paths, prefix, done.skipped)
     upload = Upload(deployment.client("s3"), deployment.outputs["ImagesBucket"], replace=replace)
-    for (_, file), outcome in each(upload, images.items(), "Uploading", len(images)):
+    for (_, file), outcome in run_each(upload, images.items(), "Uploading", len(images)):
         if outcome == UPLOADED:
             done.uploaded += 1
         elif outcome == _REPLACED:
@@ -196,7 +206,7 @@ def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T,
             yield from zip(some, threads.map(work, some), strict=True)
 
 
-def each(work: Callable[[T], R], items: Iterable[T], title: str, total: int) -> Iterator[tuple[T, R]]:
+def run_each(work: Callable[[T], R], items: Iterable[T], title: str, total: int) -> Iterator[tuple[T, R]]:
     """Call `work` with each item on a few threads, with a progress bar; yield the results in order."""
     return with_progress(in_parallel(work, items), title, total)
 
@@ -208,4 +218,4 @@ def with_progress(items: Iterable[T], title: str, total: int) -> Iterator[T]:
 
 def run_all(work: Callable[[T], object], items: Sequence[T], title: str) -> int:
     """Call `work` with each item on a few threads, with a progress bar; return the number of items."""
-    return sum(1 for _ in each(work, items, title, len(items)))
+    return sum(1 for _ in run_each(work, items, title, len(items)))

@@ -105,16 +105,16 @@ def environment(ours: Mapping[str, str], places: Places, scratch: Path) -> dict[
         places: what the program is told.
         scratch: a folder for temporary files.
     """
-    kept = {
+    inherited = {
         name: value
         for name, value in ours.items()
         if not name.upper().startswith(_OURS) and not _SECRET.search(name)
     }
-    told = {PREFIX + name.upper(): value for name, value in places.named().items()}
+    variables = {PREFIX + name.upper(): value for name, value in places.named().items()}
     # AWS's libraries would find the rights of the user, or of the machine
     nobody = {
         "AWS_CONFIG_FILE": _NO_FILE,
         "AWS_SHARED_CREDENTIALS_FILE": _NO_FILE,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    return kept | nobody | told | {"TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"}
+    return inherited | nobody | variables | {"TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"}

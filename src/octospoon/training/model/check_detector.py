@@ -56,19 +56,19 @@ class Reference(NamedTuple):
         session = open_session(self.model.SerializeToString())
         rank, batch = len(onnx_graph.shape(value) or [0] * 4), max(1, (onnx_graph.shape(value) or [1])[0])
         kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-        found = []
+        detections = []
         for picture in self._tensors(images, kind):
             feed = picture if rank == 3 else np.stack([picture] * batch)
             answers = run_session(session, list(self.detector.outputs), {value.name: feed})
             boxes, scores = raw(self.detector, answers, images.shape[1:3])
-            found.append((boxes[0], scores[0]))
-        for each in (*(boxes for boxes, _ in found), *(scores for _, scores in found)):
-            if not np.isfinite(each).all():
+            detections.append((boxes[0], scores[0]))
+        for numbers in (*(boxes for boxes, _ in detections), *(scores for _, scores in detections)):
+            if not np.isfinite(numbers).all():
                 raise BadRequest(
                     "the model gives labels that are no class, or numbers that are not finite: see --classes "
                     "and --first-label"
                 )
-        return _padded([boxes for boxes, _ in found]), _padded([scores for _, scores in found])
+        return _padded([boxes for boxes, _ in detections]), _padded([scores for _, scores in detections])
 
     def _tensors(self, images: npt.NDArray[np.uint8], kind: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
         colours = images[..., ::-1] if self.pixels.channels == "bgr" else images
@@ -81,7 +81,7 @@ class Reference(NamedTuple):
 
 def _padded(rows: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     most = max(map(len, rows))
-    return np.stack([np.pad(each, ((0, most - len(each)), (0, 0))) for each in rows])
+    return np.stack([np.pad(row, ((0, most - len(row)), (0, 0))) for row in rows])
 
 
 def check(
@@ -126,6 +126,6 @@ def _same_boxes(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) 
         return False
     gaps = np.stack([np.abs(ours - row).max(axis=1) for row in theirs]) <= LARGEST_GAP
     best = theirs[:, 4:].max(axis=1)
-    found = gaps.any(axis=1)
-    cut_off = best[found].min(initial=1) + LARGEST_GAP
-    return bool(found.mean() > 0.5 and (best[~found] <= cut_off).all())
+    matched = gaps.any(axis=1)
+    cut_off = best[matched].min(initial=1) + LARGEST_GAP
+    return bool(matched.mean() > 0.5 and (best[~matched] <= cut_off).all())

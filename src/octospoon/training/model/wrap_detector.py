@@ -108,7 +108,7 @@ def wrap(model: onnx.ModelProto, options: DetectorOptions) -> WrappedDetector | 
     check_detector.check(whole, expected, images, rules)
     _declare(whole, {EMBEDDING: (dim,), BOXES: (rules.most, 4), SCORES: (rules.most, len(classes))})
     size = f"{image.layout}, {pixels.channels}, {image.height}x{image.width}"
-    told = (
+    facts = (
         f"input {image.name.removesuffix(_BATCH)!r}: {size}",
         str(detector),
         _listed(classes),
@@ -117,7 +117,7 @@ def wrap(model: onnx.ModelProto, options: DetectorOptions) -> WrappedDetector | 
         *notes,
     )
     file = model_file.canonical(whole.SerializeToString())
-    return WrappedDetector(file, classes, resize, tuple(line for line in told if line))
+    return WrappedDetector(file, classes, resize, tuple(line for line in facts if line))
 
 
 def _before_suppression(

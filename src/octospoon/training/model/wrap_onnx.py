@@ -81,8 +81,8 @@ def wrap(
         expected = pooling.values_of(theirs, tensor, _images(image)[: max(1, image.batch)])
         _check_head(expected, embeddings, layer, ends)
     size = f"input {image.name!r}: {image.layout}, {pixels.channels}, {image.height}x{image.width}"
-    told = (size, *lines, *notes)
-    return Wrapped(_file(whole, embeddings.shape[1]), layer, ends, tuple(filter(None, told)))
+    facts = (size, *lines, *notes)
+    return Wrapped(_file(whole, embeddings.shape[1]), layer, ends, tuple(filter(None, facts)))
 
 
 def _activation(theirs: onnx.ModelProto, tensor: str, wanted: str | None) -> str:

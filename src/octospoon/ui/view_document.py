@@ -28,7 +28,7 @@ class _Stored(msgspec.Struct, frozen=True):
     document: dict[str, Any]
 
 
-class Kept:
+class ViewDocument:
     """The newest document, and the thread that renews it while somebody looks at it.
 
     Args:
@@ -52,7 +52,7 @@ class Kept:
         self._read, self._path, self._every, self._mark = read, path, every, mark
         self._sentence, self._now = sentence, now
         self._lock = threading.Lock()
-        self._kept = _load(path)
+        self._stored = _load(path)
         self._reading, self._wanted = False, False
         self._error, self._failed_at, self._failed_mark = "", 0.0, ""
 
@@ -99,10 +99,10 @@ class Kept:
         self._wanted = True
 
     def _answer(self, mark_error: str) -> dict[str, Any]:
-        kept = self._kept
+        stored = self._stored
         return {
-            "document": kept.document if kept else None,
-            "read_at": kept.read_at if kept else None,
+            "document": stored.document if stored else None,
+            "read_at": stored.read_at if stored else None,
             "reading": self._reading,
             "error": self._error or mark_error,
         }
@@ -111,7 +111,7 @@ class Kept:
         try:
             return self._mark(), ""
         except Exception as error:  # noqa: BLE001 - the page shows it beside the last document
-            return (self._kept.mark if self._kept else ""), self._sentence(error)
+            return (self._stored.mark if self._stored else ""), self._sentence(error)
 
     def _outdated(self, mark: str) -> bool:
         if self._wanted:
@@ -119,17 +119,17 @@ class Kept:
         if self._error:
             # a read that failed has cost money too
             return self._failed_mark != mark or self._now() >= self._failed_at + self._every
-        kept = self._kept
-        return kept is None or kept.mark != mark or self._now() >= kept.read_at + self._every
+        stored = self._stored
+        return stored is None or stored.mark != mark or self._now() >= stored.read_at + self._every
 
     def _renew(self, mark: str) -> None:
         at = self._now()
         try:
             document = msgspec.json.decode(msgspec.json.encode(self._read()))  # the same from disk or not
-            kept = _Stored(FORMAT, at, mark, document)
+            stored = _Stored(FORMAT, at, mark, document)
             with draft_of(self._path) as draft:
-                draft.write_bytes(msgspec.json.encode(kept))
-            self._kept, self._error = kept, ""
+                draft.write_bytes(msgspec.json.encode(stored))
+            self._stored, self._error = stored, ""
         except Exception as error:  # the page shows it, and the next read may succeed
             LOG.info("reading %s failed", self._path.name, exc_info=True)
             self._error, self._failed_at, self._failed_mark = self._sentence(error), at, mark

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from octospoon.domain.errors import ServiceUnavailable
-from octospoon.ui.kept import Kept
+from octospoon.ui.view_document import ViewDocument
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +35,8 @@ class Source:
             raise ServiceUnavailable("DynamoDB does not answer")
         return self.mark
 
-    def kept(self) -> Kept:
-        return Kept(self.read, self.path, 60.0, self.marked, str, lambda: self.time)
+    def document(self) -> ViewDocument:
+        return ViewDocument(self.read, self.path, 60.0, self.marked, str, lambda: self.time)
 
 
 @pytest.fixture
@@ -44,77 +44,77 @@ def source(tmp_path: Path) -> Source:
     return Source(tmp_path)
 
 
-def settled(kept: Kept) -> dict[str, Any]:
+def settled(document: ViewDocument) -> dict[str, Any]:
     """View once, wait until nothing is read, and return what is kept then."""
-    kept.get()
+    document.get()
     for thread in threading.enumerate():
         if thread.name == "octospoon-ui-view":
             thread.join(10)
-    return kept._answer("")
+    return document._answer("")
 
 
 def test_the_first_view_does_not_wait_for_the_read(source: Source) -> None:
     source.gate.clear()
-    kept = source.kept()
-    assert kept.get() == {"document": None, "read_at": None, "reading": True, "error": ""}
-    kept.get()
+    document = source.document()
+    assert document.get() == {"document": None, "read_at": None, "reading": True, "error": ""}
+    document.get()
     source.gate.set()
-    assert settled(kept)["document"] == {"reads": 1}
+    assert settled(document)["document"] == {"reads": 1}
 
 
 def test_a_recent_document_is_not_read_again(source: Source) -> None:
-    kept = source.kept()
-    settled(kept)
+    document = source.document()
+    settled(document)
     source.time += 59
-    assert settled(kept) == {"document": {"reads": 1}, "read_at": 100.0, "reading": False, "error": ""}
+    assert settled(document) == {"document": {"reads": 1}, "read_at": 100.0, "reading": False, "error": ""}
     source.time += 2
-    assert settled(kept)["document"] == {"reads": 2}
+    assert settled(document)["document"] == {"reads": 2}
 
 
 def test_a_changed_mark_or_a_request_reads_at_once(source: Source) -> None:
-    kept = source.kept()
-    settled(kept)
+    document = source.document()
+    settled(document)
     source.mark = "b"
-    assert settled(kept)["document"] == {"reads": 2}
-    kept.request()
-    assert settled(kept)["document"] == {"reads": 3}
-    assert settled(kept)["document"] == {"reads": 3}
+    assert settled(document)["document"] == {"reads": 2}
+    document.request()
+    assert settled(document)["document"] == {"reads": 3}
+    assert settled(document)["document"] == {"reads": 3}
 
 
 def test_a_restart_shows_what_is_on_disk(source: Source) -> None:
-    settled(source.kept())
-    assert settled(source.kept()) == {
+    settled(source.document())
+    assert settled(source.document()) == {
         "document": {"reads": 1},
         "read_at": 100.0,
         "reading": False,
         "error": "",
     }
     source.path.write_text("{}")
-    assert settled(source.kept())["document"] == {"reads": 2}
+    assert settled(source.document())["document"] == {"reads": 2}
 
 
 def test_a_failed_read_keeps_the_document_for_a_while(source: Source) -> None:
-    kept = source.kept()
-    settled(kept)
+    document = source.document()
+    settled(document)
     source.fails, source.mark = True, "b"
-    failed = settled(kept)
+    failed = settled(document)
     assert (failed["document"], failed["error"]) == ({"reads": 1}, "S3 does not answer")
-    settled(kept)
+    settled(document)
     assert source.reads == 2
     source.fails = False
     source.time += 61
-    assert settled(kept)["error"] == ""
+    assert settled(document)["error"] == ""
 
 
 def test_an_unreadable_mark_is_an_error_beside_the_document(source: Source) -> None:
-    kept = source.kept()
-    settled(kept)
+    document = source.document()
+    settled(document)
     source.mark_fails = True
-    answer = kept.get()
+    answer = document.get()
     assert (answer["document"], answer["error"]) == ({"reads": 1}, "DynamoDB does not answer")
     assert source.reads == 1
 
 
 def test_a_number_that_is_unknown_becomes_null(source: Source) -> None:
-    kept = Kept(lambda: {"x": float("nan")}, source.path, 60.0, source.marked, str, lambda: 1.0)
-    assert kept.now()["document"] == {"x": None}
+    document = ViewDocument(lambda: {"x": float("nan")}, source.path, 60.0, source.marked, str, lambda: 1.0)
+    assert document.now()["document"] == {"x": None}
