@@ -64,8 +64,8 @@ class Predictions:
             translated = self._task_type.translation(self._history, known)
             if translated.names:
                 stored = [images[i].boxes or b"" for i in at]
-                for i, each in zip(at, self._boxed(stored, translated, len(known)), strict=True):
-                    seen[i] = each
+                for i, guess in zip(at, self._boxed(stored, translated, len(known)), strict=True):
+                    seen[i] = guess
         return seen
 
     def _boxed(self, stored: Sequence[bytes], translated: Translation, classes: int) -> Iterator[Seen]:

@@ -162,8 +162,8 @@ class JudgeAudit:
         """Return of which images a detector's boxes are stored, bool [N], and these boxes."""
         model = StoredBoxes(pointer, self.records.get(pointer))
         stored = [model.of(image, rows.get(image.key)) for image in images]
-        boxes = [each for each in stored if each is not None]
-        known = np.array([each is not None for each in stored], bool)
+        boxes = [predicted for predicted in stored if predicted is not None]
+        known = np.array([predicted is not None for predicted in stored], bool)
         if not boxes:
             return known, np.empty((0, 0, CORNERS + len(translated.names)), np.float32)
         return known, translated(together(boxes))

@@ -120,11 +120,11 @@ class EvaluateLive:
         audit = [image for image in images if image.audit]
         rows = self.pool.rows([image.key for image in audit])
         answers = [(image, model.of(image, rows.get(image.key))) for image in audit]
-        boxes = [each for _, each in answers if each is not None]
+        boxes = [predicted for _, predicted in answers if predicted is not None]
         seen = sum(model.trained_on(image) for image in audit)
         result = self._nothing(names)
         if boxes and names:
-            judged = [image for image, each in answers if each is not None]
+            judged = [image for image, predicted in answers if predicted is not None]
             targets = self.task_type.evaluator.targets([image.label for image in judged], names)
             evaluation = self.task_type.evaluator.evaluate(translated(together(boxes)), targets)
             result = replace(result, evaluation=evaluation, audit_predictions=audit_rule(judged))

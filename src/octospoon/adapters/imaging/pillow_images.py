@@ -80,10 +80,10 @@ class PillowImage:
 
     def _pixel_bytes(self) -> float:
         mode = self._image.mode
-        each = {"1": 1, "L": 1, "P": 1}.get(mode, 2 if mode.startswith("I;16") else 4)
+        bytes_a_pixel = {"1": 1, "L": 1, "P": 1}.get(mode, 2 if mode.startswith("I;16") else 4)
         if self.kind == "BMP" and self._image.tile[0].codec_name != "raw":
-            return each * 2  # runs are unpacked in addition to the image
-        return each * _BUFFERS.get(self.kind, 1)
+            return bytes_a_pixel * 2  # runs are unpacked in addition to the image
+        return bytes_a_pixel * _BUFFERS.get(self.kind, 1)
 
 
 class JpegImage(PillowImage):

@@ -106,9 +106,9 @@ class OtherProject:
 
     def _boxes(self, label: str) -> list[dict[str, Any]] | None:
         names = {
-            name: found[0]
+            name: names_stored[0]
             for name in (*self.classes, *self.classes.values())
-            if (found := self._stored(name))
+            if (names_stored := self._stored(name))
         }
         regions = rectangles.written(label, names)
         names_of = {"from_name": self.control, "to_name": self._over}
@@ -116,8 +116,8 @@ class OtherProject:
 
     def _stored(self, name: str) -> list[str]:
         """Return the one stored name of a class that is shown or stored under a name; empty if unclear."""
-        found = [stored for stored, shown in self.classes.items() if name in (stored, shown)]
-        return found if len(found) == 1 else []
+        matches = [stored for stored, shown in self.classes.items() if name in (stored, shown)]
+        return matches if len(matches) == 1 else []
 
     def _made(self, label: str) -> list[dict[str, Any]] | None:
         wanted = sorted(ClassNames().read(label)) if self._kind == _MANY else [label]
@@ -127,5 +127,5 @@ class OtherProject:
         if not names:
             return []
         region = self._tag.label(names[0][0])._dict()  # noqa: SLF001 - the SDK has no public form of it
-        region["value"]["choices"] = [found[0] for found in names]
+        region["value"]["choices"] = [stored[0] for stored in names]
         return [region]

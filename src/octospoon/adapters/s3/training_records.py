@@ -89,7 +89,7 @@ def packed(record: TrainingRecord) -> bytes:
         arrays[_ACTIVATION] = np.array(record.activation)
     if record.boxes is not None:
         data = np.frombuffer(b"".join(record.boxes.boxes), np.uint8)
-        ends = np.cumsum([len(each) for each in record.boxes.boxes], dtype=np.int64)
+        ends = np.cumsum([len(boxes) for boxes in record.boxes.boxes], dtype=np.int64)
         arrays |= dict(zip(_BOXES, (record.boxes.images, data, ends), strict=True))
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:

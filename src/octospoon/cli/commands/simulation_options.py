@@ -136,7 +136,7 @@ class Images:
         names = self.backbones
         if not names:
             known = [catalogue.backbone_named(name) for name in (catalogue.PHOTOS, catalogue.SCATTERING)]
-            names = tuple(each.name for each in known if backbones.is_pulled(each))
+            names = tuple(backbone.name for backbone in known if backbones.is_pulled(backbone))
         for name in names:
             catalogue.backbone_named(name)
         with backbones.download_bar() as watch:

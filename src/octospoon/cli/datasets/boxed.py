@@ -88,11 +88,11 @@ def read(folder: Path, source: Path | None = None) -> BoxedFiles:
         if place is None or place.file is None:
             left_out.add(row.problem or NOT_FOUND, f"{row.place} ({row.image})")
             continue
-        found = boxes_of(row, place.file)
-        for reason, where in found.left_out:
+        placed = boxes_of(row, place.file)
+        for reason, where in placed.left_out:
             left_out.add(reason, where)
-        if found.boxes or not found.left_out:
-            boxes.setdefault(Path(place.file), []).extend(found.boxes)
+        if placed.boxes or not placed.left_out:
+            boxes.setdefault(Path(place.file), []).extend(placed.boxes)
     classes = sorted({box.name for drawn in boxes.values() for box in drawn})
     if not classes:
         why = "; ".join(left_out.lines("left out")) or "no rows"

@@ -58,8 +58,8 @@ def _named_classes(folder: Path, file: Path) -> dict[Path, set[str]]:
         if place.file is None:
             raise BadRequest(f"{file}, {row.place}: {place.problem or f'{row.image} is not in {folder}'}")
         listed = listed_classes(row.label)
-        one = [row.label] if row.label else []
-        named.setdefault(Path(place.file), set()).update(one if listed is None else listed)
+        single = [row.label] if row.label else []
+        named.setdefault(Path(place.file), set()).update(single if listed is None else listed)
     if not named:
         raise BadRequest(f"{file} names no image")
     return named

@@ -26,8 +26,8 @@ def held_out_metric(scorer: OnnxScorer, task: DemoTask) -> float:
     predicted = []
     for start in range(0, len(task.held_out), _BATCH):
         framed = [scorer.preprocess(file) for file in task.held_out[start : start + _BATCH]]
-        pixels = np.stack([each.pixels for each in framed])
-        for prediction in scorer.predict(pixels, [each.region for each in framed]):
+        pixels = np.stack([image.pixels for image in framed])
+        for prediction in scorer.predict(pixels, [image.region for image in framed]):
             if prediction.probabilities is None:
                 raise DemoFailed(
                     f"version {scorer.spec.version} predicts nothing: the gate refused the trained models"

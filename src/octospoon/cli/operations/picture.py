@@ -88,7 +88,7 @@ def _check(path: Path, target: Target, folder: Path | None, written: dict[Path, 
 def _write(checked: Checked, image: Image.Image, path: Path, folder: Path, written: dict[Path, Path]) -> None:
     """Write the pixels under a name that is free, and never over the file itself."""
     plain, full = folder / f"{path.stem}.png", folder / f"{path.name}.png"
-    output = next((each for each in (plain, full) if _is_free(each, path, written)), None)
+    output = next((candidate for candidate in (plain, full) if _is_free(candidate, path, written)), None)
     if output is None:
         problem = f"{plain} and {full} are taken by other files of that name: give another folder"
     else:

@@ -37,14 +37,14 @@ def learning_curves(curves: Mapping[str, Curve], title: str, naive: tuple[str, f
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
-    measures = {next(iter(curves.values())).metric: {name: each.accuracy for name, each in curves.items()}}
-    balanced = {name: each.balanced for name, each in curves.items() if each.balanced is not None}
+    measures = {next(iter(curves.values())).metric: {name: curve.accuracy for name, curve in curves.items()}}
+    balanced = {name: curve.balanced for name, curve in curves.items() if curve.balanced is not None}
     if balanced:
         measures["balanced accuracy"] = balanced
     panels = figure.subplots(1, len(measures), squeeze=False)[0]
     for axes, values in zip(panels, measures.values(), strict=True):
-        for name, each in values.items():
-            _band(axes, name, curves[name].labels, each)
+        for name, measured in values.items():
+            _band(axes, name, curves[name].labels, measured)
     panels[0].axhline(100 * naive[1], color="black", linestyle=":", linewidth=1, label=naive[0])
     for axes, measure in zip(panels, measures, strict=True):
         axes.set(title=title, xlabel="labels", ylabel=f"held-out {measure}, %")
@@ -80,8 +80,8 @@ def box_curves(sets: Mapping[str, Sequence[Mapping[str, Sequence[Point]]]], path
 
 def _mean_line(axes: Axes, name: str, seeds: Sequence[Sequence[Point]], by: str) -> None:
     means = [
-        [np.mean([getattr(points[i], each) for points in seeds]) for i in range(len(seeds[0]))]
-        for each in (by, "ap50")
+        [np.mean([getattr(points[i], field) for points in seeds]) for i in range(len(seeds[0]))]
+        for field in (by, "ap50")
     ]
     (line,) = axes.plot(means[0], 100 * np.array(means[1]), marker="o", markersize=3, label=name)
     if name == CONTROL:

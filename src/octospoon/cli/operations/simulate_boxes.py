@@ -195,7 +195,7 @@ def _replayed(images: BoxImages, folder: Path, simulation: BoxSimulation, consol
         futures = [others.submit(_replay_one, seed) for seed in range(simulation.seeds)]
         try:
             while wait(futures, timeout=_POLLED).not_done:
-                if failed := [each for each in futures if each.done() and each.exception()]:
+                if failed := [future for future in futures if future.done() and future.exception()]:
                     failed[0].result()
                 show(done.stat().st_size)
             show(detectors)

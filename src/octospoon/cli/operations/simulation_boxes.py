@@ -75,8 +75,8 @@ class BoxSimulation:
         return self.rounds.detectors(strategies) * held_out + strategies * chosen_from
 
     def _steps(self, images: int) -> int:
-        each = -(-(images - images // 5) // self.options.batch_size)
-        return max(self.options.least_steps, self.options.epochs * each)
+        steps_an_epoch = -(-(images - images // 5) // self.options.batch_size)
+        return max(self.options.least_steps, self.options.epochs * steps_an_epoch)
 
 
 @dataclass(frozen=True)
@@ -152,10 +152,10 @@ class BoxReport:
         if target is None:
             return f"{text}."
         reached = labels_until(self._chosen, target).labels
-        found = f"takes about {reached:.0f} images"
+        outcome = f"takes about {reached:.0f} images"
         if not np.isfinite(reached):
-            found = f"is not shown to be reached within {last} images"
-        return f"{text}. An AP50 of {target:.4g} {found}."
+            outcome = f"is not shown to be reached within {last} images"
+        return f"{text}. An AP50 of {target:.4g} {outcome}."
 
     @property
     def notes(self) -> list[str]:
@@ -187,7 +187,7 @@ class BoxReport:
         rows = []
         for name, curve in self.curves.items():
             needed = labels_needed(self.comparisons[name]) if name in self.comparisons else "100%"
-            both = [str(each) for each in self.leads[name]] if name in self.leads else ["", ""]
+            both = [str(lead) for lead in self.leads[name]] if name in self.leads else ["", ""]
             rows.append([name, *mean_cells(curve, stops), needed, *both])
         title = f"{self.images.title}: held-out AP50, {len(self.seeds)} seeds"
         heads = [f"{n} images" for n in stops]
@@ -236,7 +236,7 @@ class BoxReport:
     def _strategy(self, name: str) -> dict[str, Any]:
         known = {**curve_document(self.curves[name]), "boxes": self._boxes(name), "against_random": None}
         if name in self.leads:
-            boxes = asdict(Interval(*(each / 100 for each in self.leads[name].boxes[1:])))
+            boxes = asdict(Interval(*(percentage / 100 for percentage in self.leads[name].boxes[1:])))
             known["against_random"] = compared(self.comparisons[name]) | {
                 "boxes_lead": self.leads[name].boxes.mean / 100,
                 "boxes_interval": boxes,

@@ -40,7 +40,7 @@ def figures(report: Report) -> Iterator[Figures]:
     goals = report.simulation.shown or [round(share * labels[-1]) for share in (0.25, 0.5, 1)]
     shown = sorted({_nearest(labels, n) for n in goals})
     counts = [labels[at] for at in shown]
-    balanced = ["balanced"] if any(each.balanced is not None for each in report.curves.values()) else []
+    balanced = ["balanced"] if any(curve.balanced is not None for curve in report.curves.values()) else []
     heads = [*(f"{n} labels" for n in counts), *balanced]
     rows = []
     for name, curve in report.curves.items():
@@ -83,13 +83,13 @@ def _lead(choice: Choice[Any], name: str | int) -> str:
 
 def tables(given: Iterable[Figures]) -> Iterator[Table]:
     """Yield tables for a terminal."""
-    for each in given:
-        made = Table(title=each.title, box=box.SIMPLE, pad_edge=False)
-        first, *others = each.columns
+    for table in given:
+        made = Table(title=table.title, box=box.SIMPLE, pad_edge=False)
+        first, *others = table.columns
         made.add_column(first, no_wrap=True)
         for name in others:
             made.add_column(name, justify="right", min_width=max(map(len, name.split())))
-        for row in each.rows:
+        for row in table.rows:
             made.add_row(*row)
         yield made
 

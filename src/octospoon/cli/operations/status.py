@@ -184,7 +184,7 @@ def read(deployment: Deployment) -> Status:
     counts, state = deployment.pool_report.counts(), deployment.control.state()
     threshold = training_threshold(deployment)
     return Status(
-        images={each.value: counts[each] for each in State},
+        images={state.value: counts[state] for state in State},
         model=_model(deployment, state.backbone_change, counts[State.SCORED]),
         training=TrainingStatus(state.new_labels, threshold, state.job_id, state.status, state.reason),
         labelling=_labelling(deployment),

@@ -197,7 +197,7 @@ class _Least:
 
     def _prune(self) -> npt.NDArray[np.int64]:
         """Lower the border, drop the rows above it, and return the positions of the rest."""
-        positions, measures = (np.concatenate(each) for each in zip(*self._kept, strict=True))
+        positions, measures = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
         if len(measures) > self.n > 0:
             self.border = float(np.partition(measures, self.n - 1)[self.n - 1])
             below = measures <= self.border

@@ -76,7 +76,12 @@ def examples(
     scored = [(row, shares) for row, shares in scored if classes_of(shares) == len(model)]
     if not scored or not wanted:
         return []
-    shares = np.stack([of_classes(each) for each in translated(together([each for _, each in scored]))])
+    shares = np.stack(
+        [
+            of_classes(prediction)
+            for prediction in translated(together([prediction for _, prediction in scored]))
+        ]
+    )
     known = [i for i, name in enumerate(translated.names) if wanted.get(name)]
     if known:
         promising = shares[:, known].sum(axis=1)

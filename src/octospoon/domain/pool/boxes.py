@@ -69,8 +69,8 @@ def together(predictions: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.f
     """
     if predictions[0].ndim == 1:
         return np.stack(predictions)
-    most = max(1, *(len(each) for each in predictions))
+    most = max(1, *(len(boxes) for boxes in predictions))
     stacked = np.zeros((len(predictions), most, predictions[0].shape[1]), np.float32)
-    for row, each in zip(stacked, predictions, strict=True):
-        row[: len(each)] = each
+    for row, boxes in zip(stacked, predictions, strict=True):
+        row[: len(boxes)] = boxes
     return stacked

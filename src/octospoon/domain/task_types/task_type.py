@@ -106,8 +106,8 @@ class Labels(Generic[V]):
 
     def same(self, label: str, other: str, history: ClassHistory) -> bool:
         """Return True if two recorded labels mean the same now."""
-        one, two = (self.form.renamed(self.form.read(each), history.identity) for each in (label, other))
-        return one == two
+        first, second = (self.form.renamed(self.form.read(text), history.identity) for text in (label, other))
+        return first == second
 
     def fates(self, label: str, history: ClassHistory) -> Iterator[str]:
         """Yield a text for each class of a label that is merged or retired."""

@@ -220,22 +220,26 @@ def with_names_of_now(trace: Trace, labels: StoredLabels, history: ClassHistory)
     def shown(label: str | None) -> str | None:
         return None if label is None else labels.shown(label, history)
 
-    def upload(each: Upload) -> Upload:
+    def upload(before: Upload) -> Upload:
         # a score names the most probable class, whatever the form of labels
         scores = tuple(
             replace(score, label=None if score.label is None else history.shown(score.label))
-            for score in each.scores
+            for score in before.scores
         )
-        return replace(each, label=shown(each.label), scores=scores)
+        return replace(before, label=shown(before.label), scores=scores)
 
     answers = [annotation.label for annotation in trace.annotations if annotation.label is not None]
     given = [*answers, *([trace.label.label] if trace.label else [])]
     fates = {fate for label in given for fate in labels.fates(label, history)}
     return replace(
         trace,
-        uploads=tuple(upload(each) for each in trace.uploads),
-        annotations=tuple(replace(each, label=shown(each.label)) for each in trace.annotations),
+        uploads=tuple(upload(previous) for previous in trace.uploads),
+        annotations=tuple(
+            replace(annotation, label=shown(annotation.label)) for annotation in trace.annotations
+        ),
         label=trace.label and replace(trace.label, label=labels.shown(trace.label.label, history)),
-        trainings=tuple(replace(each, label=labels.shown(each.label, history)) for each in trace.trainings),
+        trainings=tuple(
+            replace(training, label=labels.shown(training.label, history)) for training in trace.trainings
+        ),
         notes=(*sorted(fates), *trace.notes),
     )

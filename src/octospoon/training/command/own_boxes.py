@@ -62,7 +62,7 @@ def tried(imported: Imported, parts: Parts, store: ImageStore) -> Tried:
                 pixels[kept[start : start + _BATCH]], [regions[i] for i in kept[start : start + _BATCH]]
             )
         ]
-    boxes = [each for each in made if each is not None]
+    boxes = [image_boxes for image_boxes in made if image_boxes is not None]
     if not boxes:
         raise BadModel("the labelled images cannot be read any more")
     predicted, rows = np.stack(boxes).astype(np.float64), chosen[kept]

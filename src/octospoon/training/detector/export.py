@@ -41,7 +41,7 @@ def head_graph(detector: Detector, maps: Sequence[FeatureMap]) -> Builder:
     levels = nodes.pyramid(maps)
     outputs = [nodes.heads(level, i) for i, level in enumerate(levels)]
     logits, sides, centres = (
-        nodes.add("Concat", [each[part] for each in outputs], name, axis=1)
+        nodes.add("Concat", [output[part] for output in outputs], name, axis=1)
         for part, name in enumerate(("logits", "sides", "centreness"))
     )
     nodes.boxes(sides)
@@ -185,11 +185,11 @@ def head_file(detector: Detector, maps: Sequence[FeatureMap], rules: Rules, opse
     suppress(graph, RAW_BOXES, RAW_SCORES, rules)
     inputs = [
         helper.make_tensor_value_info(
-            each.tensor,
+            read.tensor,
             TensorProto.FLOAT,
-            ["N", each.channels, detector.height // each.stride, detector.width // each.stride],
+            ["N", read.channels, detector.height // read.stride, detector.width // read.stride],
         )
-        for each in maps
+        for read in maps
     ]
     outputs = [
         helper.make_tensor_value_info(BOXES, TensorProto.FLOAT, ["N", rules.most, 4]),

@@ -76,7 +76,7 @@ def compute(
         BadModel: it does not run, or its maps are not finite numbers of float16.
     """
     maps = feature_maps(backbone)
-    session = open_session(with_outputs(backbone, [each.tensor for each in maps]))
+    session = open_session(with_outputs(backbone, [feature_map.tensor for feature_map in maps]))
     values = _stored(maps, (options.views, *pixels.shape[:3]), folder)
     drawn = [[*targets] for _ in range(options.views)]
 
@@ -87,7 +87,7 @@ def compute(
             for at, row in enumerate(rows if view else ()):
                 rng = np.random.default_rng((options.seed, view, row))
                 images[at], drawn[view][row] = augmented(images[at], targets[row], options, rng)
-            outputs = run_session(session, [each.tensor for each in maps], {INPUT: images})
+            outputs = run_session(session, [feature_map.tensor for feature_map in maps], {INPUT: images})
             for stored, output in zip(values, outputs, strict=True):
                 stored[view, start : rows.stop] = _halved(output)
 
@@ -98,12 +98,12 @@ def compute(
 
 def opened(features: Features, folder: Path) -> Features:
     """Return features with the maps that `compute` has written into a folder."""
-    values = tuple(np.load(folder / _file(each), mmap_mode="r") for each in features.maps)
+    values = tuple(np.load(folder / _file(feature_map), mmap_mode="r") for feature_map in features.maps)
     return replace(features, values=values)
 
 
-def _file(each: FeatureMap) -> str:
-    return f"maps-{each.stride}.npy"
+def _file(feature_map: FeatureMap) -> str:
+    return f"maps-{feature_map.stride}.npy"
 
 
 def _stored(
@@ -113,12 +113,12 @@ def _stored(
     views, count, height, width = shape
     return tuple(
         np.lib.format.open_memmap(
-            folder / _file(each),
+            folder / _file(feature_map),
             "w+",
             np.float16,
-            (views, count, each.channels, height // each.stride, width // each.stride),
+            (views, count, feature_map.channels, height // feature_map.stride, width // feature_map.stride),
         )
-        for each in maps
+        for feature_map in maps
     )
 
 

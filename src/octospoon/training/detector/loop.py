@@ -118,9 +118,9 @@ class _Training:
         self.detector.place(device)
         self._optimiser = torch.optim.AdamW(
             [
-                {"params": [each for each in self.detector.parameters() if each.ndim > 1]},
+                {"params": [parameter for parameter in self.detector.parameters() if parameter.ndim > 1]},
                 {
-                    "params": [each for each in self.detector.parameters() if each.ndim == 1],
+                    "params": [parameter for parameter in self.detector.parameters() if parameter.ndim == 1],
                     "weight_decay": 0.0,
                 },
             ],
@@ -174,7 +174,7 @@ class _Training:
 
     def _loss(self, views: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> torch.Tensor:
         maps, targets = self._features.batch(views, rows)
-        return self.detector.loss([torch.from_numpy(each).to(self._device) for each in maps], targets)
+        return self.detector.loss([torch.from_numpy(values).to(self._device) for values in maps], targets)
 
     def _hurry(self) -> None:
         """Make fewer steps if all of them, at the speed so far, would take longer than the time limit.

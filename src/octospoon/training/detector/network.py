@@ -54,12 +54,12 @@ class Detector(torch.nn.Module):  # type: ignore[misc]
 
     def __init__(self, maps: Sequence[FeatureMap], classes: int, height: int, width: int) -> None:
         super().__init__()
-        strides = [each.stride for each in maps]
+        strides = [feature_map.stride for feature_map in maps]
         self.height, self.width, self.classes = height, width, classes
-        self.mean = [torch.zeros(each.channels, 1, 1) for each in maps]
-        self.spread = [torch.ones(each.channels, 1, 1) for each in maps]
+        self.mean = [torch.zeros(feature_map.channels, 1, 1) for feature_map in maps]
+        self.spread = [torch.ones(feature_map.channels, 1, 1) for feature_map in maps]
         self.fcos = FCOS(
-            _Pyramid([each.channels for each in maps], CHANNELS),
+            _Pyramid([feature_map.channels for feature_map in maps], CHANNELS),
             classes,
             anchor_generator=AnchorGenerator(tuple((s,) for s in strides), ((1.0,),) * len(strides)),
             head=FCOSHead(CHANNELS, 1, classes, CONVOLUTIONS),
@@ -72,15 +72,16 @@ class Detector(torch.nn.Module):  # type: ignore[misc]
     def place(self, device: torch.device) -> Detector:
         """Move everything to a device."""
         self.to(device)
-        self.mean, self.spread = ([each.to(device) for each in part] for part in (self.mean, self.spread))
+        self.mean, self.spread = ([tensor.to(device) for tensor in part] for part in (self.mean, self.spread))
         self.cells = self.cells.to(device)
         return self
 
     def standardise(self, maps: Sequence[npt.NDArray[np.float32]]) -> None:
         """Set mean and spread of each channel to those of maps float32 [N, C_i, ., .]."""
-        self.mean = [torch.from_numpy(each.mean((0, 2, 3)))[:, None, None] for each in maps]
+        self.mean = [torch.from_numpy(values.mean((0, 2, 3)))[:, None, None] for values in maps]
         self.spread = [
-            torch.from_numpy(np.maximum(each.std((0, 2, 3)), LEAST_SPREAD))[:, None, None] for each in maps
+            torch.from_numpy(np.maximum(values.std((0, 2, 3)), LEAST_SPREAD))[:, None, None]
+            for values in maps
         ]
 
     def outputs(self, maps: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -98,10 +99,10 @@ class Detector(torch.nn.Module):  # type: ignore[misc]
         scale = torch.tensor([self.width, self.height] * 2, dtype=torch.float32, device=device)
         named = [
             {
-                "boxes": torch.from_numpy(each[:, :4].astype(np.float32)).to(device) * scale,
-                "labels": torch.from_numpy(each[:, 4].astype(np.int64)).to(device),
+                "boxes": torch.from_numpy(boxes[:, :4].astype(np.float32)).to(device) * scale,
+                "labels": torch.from_numpy(boxes[:, 4].astype(np.int64)).to(device),
             }
-            for each in targets
+            for boxes in targets
         ]
         parts = self.fcos.compute_loss(named, self.outputs(maps), [self.cells] * len(named), self._counts)
         total: torch.Tensor = sum(parts.values(), torch.zeros((), device=device))

@@ -230,6 +230,6 @@ def predictions(maps: Features, head: bytes, rows: npt.NDArray[np.int64]) -> npt
     for start in range(0, len(rows), _PREDICTED):
         part = rows[start : start + _PREDICTED]
         read, _ = maps.batch(np.zeros_like(part), part)
-        feed = {each.tensor: values for each, values in zip(maps.maps, read, strict=True)}
+        feed = {feature_map.tensor: values for feature_map, values in zip(maps.maps, read, strict=True)}
         parts.append(np.concatenate(run_session(session, [BOXES, SCORES], feed), axis=2))
     return np.concatenate(parts)

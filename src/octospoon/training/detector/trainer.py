@@ -97,7 +97,7 @@ class DetectorTrainer:
             folder = Path(name)
             read = pictures.read(apart.images, self.images, spec, folder)
             labels = apart.labels.astype(np.float64)
-            targets = [shown(*each) for each in zip(labels, read.regions, strict=True)]
+            targets = [shown(label, region) for label, region in zip(labels, read.regions, strict=True)]
             learned, held_out = _parts(labels, targets, read.readable, self.options.seed)
             computed = features.compute(backbone, read.pixels, targets, self.options, folder)
             options = self._in_time(time.monotonic() - began)
@@ -216,11 +216,11 @@ def parity_gap(
 
     from octospoon.training.detector.export import RAW_BOXES, RAW_SCORES
 
-    names = [*(each.tensor for each in maps), RAW_BOXES, RAW_SCORES]
+    names = [*(feature_map.tensor for feature_map in maps), RAW_BOXES, RAW_SCORES]
     opened = open_session(with_outputs(model, names))
     *read, boxes, scores = run_session(opened, names, {INPUT: np.asarray(pixels)})
     with torch.no_grad():
-        ours = detector([torch.from_numpy(each) for each in read])
+        ours = detector([torch.from_numpy(values) for values in read])
     gaps = [
         float(np.abs(own.numpy().clip(least, 1) - served.clip(least, 1)).max())
         for own, served, least in zip(ours, (boxes, scores), (0.0, RULES.floor), strict=True)
@@ -278,6 +278,6 @@ def _predicted(model: bytes, read: Read, rows: npt.NDArray[np.int64]) -> npt.NDA
     for start in range(0, len(rows), _BATCH):
         part = rows[start : start + _BATCH]
         made = run_session(opened, [BOXES, SCORES], {INPUT: np.array(read.pixels[part])})
-        for each, row in zip(np.concatenate(made, axis=2), part.tolist(), strict=True):
-            predicted.append(placed(each, read.regions[row]))
+        for boxes, row in zip(np.concatenate(made, axis=2), part.tolist(), strict=True):
+            predicted.append(placed(boxes, read.regions[row]))
     return np.stack(predicted).astype(np.float64)

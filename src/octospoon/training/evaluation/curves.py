@@ -147,7 +147,7 @@ def _interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 def _shares(curve: Curve, control: Curve, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return the share of labels needed, float64 [B], from the mean curves of the seeds int64 [B, S]."""
-    ours, theirs = (isotonic.rising(each.accuracy[drawn].mean(axis=1)) for each in (curve, control))
+    ours, theirs = (isotonic.rising(points.accuracy[drawn].mean(axis=1)) for points in (curve, control))
     return isotonic.last_reached(theirs[:, -1], curve.labels, ours) / float(control.labels[-1])
 
 
@@ -180,10 +180,10 @@ def _untils(curve: Curve, accuracy: float, drawn: npt.NDArray[np.int64]) -> npt.
     return isotonic.last_reached(np.full(len(drawn), accuracy), curve.labels, fitted)
 
 
-def on_common_labels(one: Curve, other: Curve) -> tuple[Curve, Curve]:
+def on_common_labels(curve: Curve, other: Curve) -> tuple[Curve, Curve]:
     """Return two curves at the numbers of labels that both have."""
-    common = np.intersect1d(one.labels, other.labels)
-    return one.at(common), other.at(common)
+    common = np.intersect1d(curve.labels, other.labels)
+    return curve.at(common), other.at(common)
 
 
 def best(comparisons: Mapping[str, Comparison]) -> str:

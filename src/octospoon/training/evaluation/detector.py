@@ -115,7 +115,7 @@ class JudgeDetector:
         """
         models = [challenger] if rival is None else [challenger, rival]
         read, rows = [], []
-        for at, predicted in enumerate(self._each(images, models)):
+        for at, predicted in enumerate(self._predictions_by_image(images, models)):
             if predicted is not None:
                 read.append(at)
                 rows.append(predicted)
@@ -127,7 +127,7 @@ class JudgeDetector:
         ]
         return np.array(read, np.int64), stacked[0], stacked[1] if rival is not None else None
 
-    def _each(
+    def _predictions_by_image(
         self, images: Sequence[LabelledImage], models: Sequence[Scorer]
     ) -> Iterator[list[Boxes] | None]:
         """Yield the predictions of the models for each image; None if one cannot be made."""

@@ -68,7 +68,7 @@ def reference(
     if len(predicted) + len(chosen.audit) < LEAST:
         return None
     boxes = [*_of_rows(predicted), *answers.audit[chosen.audit], *answers.held_out[chosen.train]]
-    kept = together([as_stored(each.astype(np.float32)) for each in boxes])
+    kept = together([as_stored(image_boxes.astype(np.float32)) for image_boxes in boxes])
     rows, audit, train = predicted, chosen.audit, chosen.train
     if kept_backbone:
         rows = list(uploads.rows)

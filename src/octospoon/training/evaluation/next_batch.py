@@ -157,7 +157,10 @@ def _compared(
     """
     first, random = control
     metric, name, n = task.evaluator.metric, task.evaluator.metric_name, int(sizes[-1])
-    level, means = metric(random, labels), np.array([[metric(each, labels) for each in curve]])
+    level, means = (
+        metric(random, labels),
+        np.array([[metric(probabilities, labels) for probabilities in curve]]),
+    )
     lead, rise = task.lead(curve[-1], random, labels), task.lead(random, first, labels)
     reached = isotonic.last_reached(np.array([level]), sizes, isotonic.rising(means))
     meaningful = rise.low > 0 or np.isinf(reached[0])

@@ -124,8 +124,8 @@ def reproducible(device: torch.device, threads: int = 1) -> Iterator[list[str]]:
             warnings.simplefilter("default")
             yield uncertain
         for text in dict.fromkeys(str(warning.message) for warning in caught):
-            name, found, _ = text.partition(" does not have a deterministic implementation")
-            uncertain.extend([name] if found else [])
+            name, matched, _ = text.partition(" does not have a deterministic implementation")
+            uncertain.extend([name] if matched else [])
             _log.warning("%s", text)
     finally:
         torch.set_num_threads(before)

@@ -101,7 +101,7 @@ def _as_exported(
                     "dynamic batch size"
                 )
         parts.append([_flat(output)[: len(part)] for output in outputs])
-    return [np.concatenate(each) for each in zip(*parts, strict=True)]
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
 def _flat(output: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -130,8 +130,8 @@ def _agrees(
     except BadModel:
         return False
     return all(
-        same(_flat(whole), expected) and same(_flat(one), expected[:1], expected)
-        for whole, one, expected in zip(together, alone, truth, strict=True)
+        same(_flat(whole), expected) and same(_flat(single), expected[:1], expected)
+        for whole, single, expected in zip(together, alone, truth, strict=True)
     )
 
 

@@ -95,7 +95,7 @@ def raw(
         boxes, scores = numbers[0][..., :4], _one_hot(detector, numbers[0][..., 4], numbers[0][..., 5])
     elif detector.form == LISTS:
         boxes = numbers[0].reshape(1, -1, 4)[:, :LISTED]
-        scores = _one_hot(detector, *(each.reshape(1, -1)[:, :LISTED] for each in numbers[1:]))
+        scores = _one_hot(detector, *(tensor.reshape(1, -1)[:, :LISTED] for tensor in numbers[1:]))
     else:
         boxes, scores = numbers
         scores = _active(detector, scores)
@@ -151,7 +151,7 @@ def add_raw(graph: Builder, detector: Detector, prefix: str, size: tuple[int, in
         scores = nodes.one_hot(nodes.columns(floats[0], 4, 5), nodes.columns(floats[0], 5, 6))
     elif detector.form == LISTS:
         widths = (4, 1, 1)
-        listed = [nodes.listed(*each) for each in zip(floats, widths, strict=True)]
+        listed = [nodes.listed(value, width) for value, width in zip(floats, widths, strict=True)]
         boxes, scores = listed[0], nodes.one_hot(listed[1], listed[2])
     else:
         boxes, scores = floats

@@ -75,7 +75,9 @@ class OneClass:
 
     def errors(self, probabilities: Sequence[Floats], targets: Targets) -> npt.NDArray[np.float64]:
         """Return the shares of wrong predictions."""
-        return stopping.resampled(np.stack([self.evaluator.right(each, targets) for each in probabilities]))
+        return stopping.resampled(
+            np.stack([self.evaluator.right(answers, targets) for answers in probabilities])
+        )
 
 
 class AnyClasses:
@@ -100,7 +102,9 @@ class AnyClasses:
         """Return 1 - macro F1."""
         count = len(targets)
         weights = np.concatenate([np.ones((1, count)), resampling.drawn(count, stopping.RESAMPLES)])
-        return 1.0 - np.column_stack([resampling.macro_f1s(each, targets, weights) for each in probabilities])
+        return 1.0 - np.column_stack(
+            [resampling.macro_f1s(answers, targets, weights) for answers in probabilities]
+        )
 
 
 HEAD_TASKS: Mapping[str, HeadTask] = {SOFTMAX: OneClass(), SIGMOID: AnyClasses()}

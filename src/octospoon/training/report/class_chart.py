@@ -37,8 +37,8 @@ def draw(axes: Axes, classes: Sequence[str], metrics: Mapping[str, Sequence[Esti
 
 
 def _draw_metric(axes: Axes, estimates: Sequence[Estimate], name: str, shift: float) -> None:
-    known = [(at, each) for at, each in enumerate(estimates) if np.isfinite([each.value, each.low]).all()]
-    values = np.array([each.value for _, each in known])
-    ends = np.array([[each.value - each.low, each.high - each.value] for _, each in known]).reshape(-1, 2)
+    known = [(at, bar) for at, bar in enumerate(estimates) if np.isfinite([bar.value, bar.low]).all()]
+    values = np.array([bar.value for _, bar in known])
+    ends = np.array([[bar.value - bar.low, bar.high - bar.value] for _, bar in known]).reshape(-1, 2)
     rows = np.array([at + shift for at, _ in known])
     axes.errorbar(values, rows, xerr=ends.T, fmt="o", label=name, capsize=2)

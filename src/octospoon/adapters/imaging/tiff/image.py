@@ -64,13 +64,13 @@ def _chosen(reader: tag.TiffReader) -> tag.Directory:
     chain = reader.directories()
     for directory in chain:
         within = list(reader.sub_directories(directory))
-        for each in (directory, *within):
-            _refuse_raw(each)
+        for page in (directory, *within):
+            _refuse_raw(page)
         if _is_reduced(directory) and not all(map(_is_reduced, within)):
             raise unread(
                 "a TIFF that begins with a thumbnail of the image in a directory within (a raw photo?)"
             )
-    return next((each for each in chain if not _is_reduced(each)), chain[0])
+    return next((page for page in chain if not _is_reduced(page)), chain[0])
 
 
 def _refuse_raw(directory: tag.Directory) -> None:

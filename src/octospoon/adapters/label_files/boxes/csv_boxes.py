@@ -70,10 +70,10 @@ def read(path: Path, image_column: str = "", label_column: str = "") -> Iterator
 
 def _columns(table: Table, image_column: str, label_column: str) -> _Columns | None:
     names = table.names
-    found = [(box, kind is CORNERS) for kind in (CORNERS, SIDES) for box in kind if {*box} <= {*names}]
-    if not found:
+    layouts = [(box, kind is CORNERS) for kind in (CORNERS, SIDES) for box in kind if {*box} <= {*names}]
+    if not layouts:
         return None
-    box, corners = found[0]
+    box, corners = layouts[0]
     sizes = [pair for pair in _SIZES if {*pair} <= {*names} - {*box}]
     return _Columns(
         table.column(image_column, csv_reader.IMAGES, "--image-column"),

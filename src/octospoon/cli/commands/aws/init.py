@@ -145,8 +145,8 @@ def _with_demanded(answers: Answers, aws: boto3.Session, endpoint_url: str | Non
         return answers
     check_sign_in(aws)
     offered = dict[str, str]()
-    if _SUBNETS in names and (found := default_network(aws.client("ec2", endpoint_url=endpoint_url))):
-        offered = {_SUBNETS: found.subnets, _GROUPS: found.groups}
+    if _SUBNETS in names and (network := default_network(aws.client("ec2", endpoint_url=endpoint_url))):
+        offered = {_SUBNETS: network.subnets, _GROUPS: network.groups}
     declared = sam_template.read(TEMPLATE)["Parameters"]
     given = {
         name: _ask(declared[name]["Description"], f"--set {name}=VALUE", offered.get(name) or None)

@@ -70,9 +70,9 @@ def image_stack_of(client: Any, stack: str) -> str | None:  # noqa: ANN401 - a f
     """Return the name of the stack that has the training image of a stack; None if there is none."""
     name = image_stack(stack)
     with translated(f"looking for the stack {name}"):
-        found = find_stack(client, name)
+        stored = find_stack(client, name)
     # another stack may have the name
-    return name if found and outputs_of(found).get("RepositoryName") == repository_name(stack) else None
+    return name if stored and outputs_of(stored).get("RepositoryName") == repository_name(stack) else None
 
 
 def _trains_with_image(client: Any, stack: str) -> bool:  # noqa: ANN401 - a fake in tests

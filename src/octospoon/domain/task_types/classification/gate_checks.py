@@ -52,7 +52,7 @@ def unlike_its_judges(challenger: Answers, targets: npt.NDArray[np.int64], rules
     if challenger.served is None or challenger.probabilities is None or not len(targets):
         return []
     served, judged = (
-        each.argmax(axis=1) == targets for each in (challenger.served, challenger.probabilities)
+        answers.argmax(axis=1) == targets for answers in (challenger.served, challenger.probabilities)
     )
     if paired_difference(served, judged, rules.standard_errors).high >= -rules.margin:
         return []
@@ -139,7 +139,7 @@ def worse_calibrated(
     increase = metrics.losses(new, labels) - metrics.losses(old, labels)
     if shown_mean(increase, rules) > rules.log_loss_margin:
         reasons.append(f"log loss rose by {increase.mean():.3f} nats on {len(labels)} audit images")
-    excess, before = (each.max(axis=1) - (each.argmax(axis=1) == labels) for each in (new, old))
+    excess, before = (answers.max(axis=1) - (answers.argmax(axis=1) == labels) for answers in (new, old))
     if shown_mean(excess, rules) > rules.overconfidence and excess.mean() > before.mean():
         reasons.append(f"overconfident: mean confidence is {excess.mean():.3f} above accuracy")
     return reasons

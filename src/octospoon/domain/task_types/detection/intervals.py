@@ -48,7 +48,7 @@ def average_precisions(
     precision = average_precision(matches)
     parts = []
     for figure in (_ap50, _whole):
-        values, centres, halves = (figure(each) for each in (precision, careful, drawn))
+        values, centres, halves = (figure(curve) for curve in (precision, careful, drawn))
         parts.append(_estimates(values[0], centres[0], halves, matches.objects > 0, factor))
     (ap50, *of_classes), (whole, *whole_of_classes) = parts
     return ap50, whole, tuple(of_classes), tuple(whole_of_classes)

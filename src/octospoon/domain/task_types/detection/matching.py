@@ -86,9 +86,9 @@ def assigned(overlap: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         allowed = np.where(free & (shares >= THRESHOLDS[:, np.newaxis]), shares, -1.0)
         # of equal overlaps, COCO's evaluation takes the last
         best = allowed.shape[1] - 1 - allowed[:, ::-1].argmax(axis=1)
-        found = np.take_along_axis(allowed, best[:, np.newaxis], axis=1)[:, 0] >= 0
-        taken[row, found] = best[found]
-        free[np.flatnonzero(found), best[found]] = False
+        matched = np.take_along_axis(allowed, best[:, np.newaxis], axis=1)[:, 0] >= 0
+        taken[row, matched] = best[matched]
+        free[np.flatnonzero(matched), best[matched]] = False
     return taken
 
 

@@ -101,10 +101,10 @@ def doubt(predictions: npt.NDArray[np.floating]) -> Doubt:
     """
     given, count = detections(predictions, DOUBTFUL), len(predictions)
     sure = np.clip(given.scores, 0.0, 1.0)
-    each = normalised_entropy(np.column_stack([sure, 1.0 - sure]))
-    total = np.bincount(given.images, each, count).astype(np.float64)
+    doubts = normalised_entropy(np.column_stack([sure, 1.0 - sure]))
+    total = np.bincount(given.images, doubts, count).astype(np.float64)
     largest = np.zeros(count)
-    np.maximum.at(largest, given.images, each)
+    np.maximum.at(largest, given.images, doubts)
     return Doubt(total, total / np.maximum(np.bincount(given.images, minlength=count), 1), largest)
 
 
@@ -199,7 +199,7 @@ def predicted(predictions: npt.NDArray[np.floating], classes: Sequence[str]) -> 
     """
     given = _predicted(predictions)
     shown: list[list[tuple[Box, float]]] = [[] for _ in predictions]
-    columns = (each.tolist() for each in (given.images, given.boxes, given.classes, given.scores))
+    columns = (column.tolist() for column in (given.images, given.boxes, given.classes, given.scores))
     for image, shares, label, score in zip(*columns, strict=True):
         shown[image].append((Box(classes[label], *shares), score))
     form, sure = Boxes(), confidence(predictions).tolist()

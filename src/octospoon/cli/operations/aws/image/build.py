@@ -77,7 +77,7 @@ class ImageStack:
         Raises:
             NotConfigured: another stack has the name, or the repository was deleted by hand.
         """
-        before, stored = self._found()
+        before, stored = self._existing()
         bucket = Clients(self.session, self.endpoint_url).artefact_bucket()
         given = {
             "RepositoryName": self.repository.name,
@@ -100,7 +100,7 @@ class ImageStack:
             progress=self.progress,
         )
 
-    def _found(self) -> tuple[dict[str, str], bool]:
+    def _existing(self) -> tuple[dict[str, str], bool]:
         """Return the outputs of the stack, none if it does not exist, and whether the repository exists."""
         before, stored = stack_outputs(self.endpoint_url, self.name), self.repository.exists()
         if before and "RepositoryName" not in before:
