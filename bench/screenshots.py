@@ -1,6 +1,6 @@
 """Take the screenshots of the page that the documentation shows: the loop runs first, on real images.
 
-    python -m bench.screenshots NAME [--images DIR] [--most 600] [--rounds 4] [--out docs/img] [--export DIR]
+    python -m bench.screenshots NAME [--images DIR] [--most 900] [--rounds 4] [--out docs/img] [--export DIR]
 
 The images are scikit-learn's digits, or those of a folder with one folder for each class. A simulated
 annotator labels each round, and models are trained, on a local stack of its own. The files are
@@ -158,7 +158,9 @@ class Camera:
             if view == "map" and whole:
                 lasso(page)
             page.wait_for_load_state("networkidle")
-            page.wait_for_timeout(1500)  # the map is drawn after its legend
+            page.wait_for_timeout(1500)  # the map is drawn after its legend, and figures are read again
+            if (newer := page.get_by_role("button", name="Show it", exact=True)).is_visible():
+                newer.click()
             height = min(TALLEST, page.evaluate("document.documentElement.scrollHeight"))
             if whole and view not in ("map", "next"):
                 page.set_viewport_size({**viewport, "height": max(viewport["height"], height)})
@@ -213,7 +215,7 @@ def main() -> int:
     )
     parser.add_argument("name")
     parser.add_argument("--images", type=Path)
-    parser.add_argument("--most", type=int, default=600)
+    parser.add_argument("--most", type=int, default=900)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/img")
     parser.add_argument("--export", type=Path)
