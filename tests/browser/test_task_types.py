@@ -86,6 +86,37 @@ def test_boxes_are_drawn_where_they_are(tmp_path: Path, tab: Opener, width: int)
         assert barriers(opened) == []
 
 
+DRAWN = """boxes => {
+  const picture = octospoon.thumbnail("none", "none", "small", boxes);
+  document.querySelector("main").replaceChildren(octospoon.h("div", { class: "picture" }, picture));
+  picture.style.width = picture.style.height = "300px";
+  picture.querySelector("img").remove();
+  const layer = picture.querySelector(".overlay"), whole = picture.getBoundingClientRect();
+  layer.hidden = false;
+  Object.assign(layer.style, { left: 0, top: 0, width: "300px", height: "300px" });
+  return [...picture.querySelectorAll(".tag")].filter((tag) => tag.offsetParent).map((tag) => {
+    const box = tag.getBoundingClientRect();
+    return box.left >= whole.left && box.top >= whole.top && box.right <= whole.right && box.bottom <= whole.bottom;
+  });
+}"""
+
+
+def test_names_of_boxes_are_whole_at_every_edge(tmp_path: Path, tab: Opener) -> None:
+    world = Served(tmp_path / "kept", 9)
+    world.read()
+    with served(world.pages) as address:
+        page = tab(address).page
+        corners = [
+            {"name": "red cell", "x1": x, "y1": y, "x2": x + 0.1, "y2": y + 0.1, "predicted": guess}
+            for x in (0.02, 0.45, 0.89)
+            for y in (0.0, 0.45, 0.89)
+            for guess in (False, True)
+        ]
+        assert page.evaluate(DRAWN, corners[:12]) == [True] * 12
+        assert page.evaluate(DRAWN, corners[12:]) == [True] * 6
+        assert page.evaluate(DRAWN, corners) == [], "a crowd has none"
+
+
 @pytest.fixture
 def detector(tmp_path: Path) -> Iterator[tuple[Served, str]]:
     """Return the page of a deployment with boxes, whose audit images are judged by two detectors."""
@@ -108,7 +139,11 @@ def test_detectors_are_judged_by_boxes(detector: tuple[Served, str], tab: Opener
     text = page.locator("main").inner_text()
     for shown in ("AP50:", "AP50:95:", "AP50 by number of labels", "no boxes of this version are stored"):
         assert shown in text
-    page.get_by_role("cell", name="Objects").or_(page.get_by_role("columnheader", name="Objects")).wait_for()
+    figures = page.locator("table").filter(has=page.get_by_role("columnheader", name="Objects"))
+    heads, cells = (
+        figures.locator(row).all_inner_texts() for row in ("thead th", "tbody tr:first-child > *")
+    )
+    assert cells[heads.index("Objects")] == "15", "each image of this class has one object"
     assert page.locator(".box.predicted:not(.right)").count() > 0
     assert page.locator(".box:not(.predicted):not(.right)").count() == 0, "version 2 misses no object"
     page.get_by_role("link", name="with owl predicted without being there").press("Enter")

@@ -101,6 +101,7 @@ def test_alike_objects_of_one_image_count_as_one() -> None:
     alike, independent = share(together, wholes, 1.0), share(apart, wholes, 1.0)
 
     assert (alike.value, independent.value) == (0.5, 0.5)
+    assert (alike.labels, independent.labels) == (200, 200), "a class has so many objects"
     assert (independent.low, independent.high) == pytest.approx((wilson(100, 200).low, wilson(100, 200).high))
     # four objects that are always alike are worth one
     assert alike.high - alike.low == pytest.approx(2 * (independent.high - independent.low), rel=0.03)

@@ -195,13 +195,16 @@ def share(parts: npt.NDArray[np.int64], wholes: npt.NDArray[np.int64], factor: f
         parts: int64 [N], successes in each image.
         wholes: int64 [N], objects in each image.
         factor: see `average_precisions`.
+
+    Returns:
+        The estimate, whose labels are the objects.
     """
     count, objects, successes = len(wholes), int(wholes.sum()), int(parts.sum())
     if not objects:
-        return Estimate(math.nan, 0.0, 1.0, count)
+        return Estimate(math.nan, 0.0, 1.0, objects)
     value = successes / objects
     alone = value * (1 - value) / objects
     together = float(((parts - value * wholes) ** 2).sum()) / objects**2 * count / max(1, count - 1)
     effective = objects / factor / (max(1.0, together / alone) if alone else 1.0)
     interval = wilson(value * effective, effective)
-    return Estimate(value, interval.low, interval.high, count)
+    return Estimate(value, interval.low, interval.high, objects)

@@ -69,13 +69,17 @@
     return frame;
   };
 
+  const EDGE = 0.06; // nearer to the edge of a picture, the name of a box is inside of it
+  const CROWD = 12; // the names of more boxes would hide a small picture
+
   /** Return boxes as predicted ones. */
   o.guessed = (boxes) => (boxes || []).map((box) => ({ ...box, predicted: true }));
 
   /** Return the boxes over a picture, which fits into its element with its own ratio of sides. */
   function overlay(picture, boxes) {
-    const layer = o.h("span", { class: "overlay", "aria-hidden": "true", hidden: true }, boxes.map((box) => {
-      const element = o.h("span", { class: `box${box.predicted ? " predicted" : ""}${box.right ? " right" : ""}`, title: box.name }, o.h("span", { class: "tag" }, box.name));
+    const layer = o.h("span", { class: boxes.length > CROWD ? "overlay crowd" : "overlay", "aria-hidden": "true", hidden: true }, boxes.map((box) => {
+      const kinds = { predicted: box.predicted, right: box.right, inside: box.predicted ? box.y2 > 1 - EDGE : box.y1 < EDGE, end: box.x1 > 1 - 4 * EDGE };
+      const element = o.h("span", { class: ["box", ...Object.keys(kinds).filter((each) => kinds[each])].join(" "), title: box.name }, o.h("span", { class: "tag" }, box.name));
       Object.assign(element.style, { left: `${100 * box.x1}%`, top: `${100 * box.y1}%`, width: `${100 * (box.x2 - box.x1)}%`, height: `${100 * (box.y2 - box.y1)}%` });
       return element;
     }));

@@ -38,7 +38,7 @@
     if (!newest) return section(title, o.note("Nothing is measured yet. `watch` measures the model each day on the audit labels; `octospoon watch` does so now. It needs a trained model and labels of audit images."));
     const points = days.map((day) => ({ x: o.dayNumber(day.day), y: day.accuracy.value, low: day.accuracy.low, high: day.accuracy.high, text: `${day.day}, version ${day.version}: ${o.estimate(day.accuracy)}` }));
     return section(title,
-      o.p(`On ${newest.day}, version ${newest.version}: ${o.estimate(newest.accuracy)}. Only images drawn at random count, and none is judged by a head that was trained on it.`),
+      o.p(`On ${newest.day}, version ${newest.version}: ${o.estimate(newest.accuracy)}. Only images drawn at random count, and none is judged by a ${observed.metric === "ap50" ? "detector" : "head"} that was trained on it.`),
       o.chart({
         title: `${o.sentence(metric)} by day`, summary: `From ${days[0].day} to ${newest.day}; the newest is ${o.percent(newest.accuracy.value)}.`,
         x: o.days(points.map((point) => point.x), "Day"), y: o.shares(points.map((point) => point.low), `${metric}, 95 % interval`),
@@ -94,7 +94,7 @@
     const { total, reasons, images } = pool.quarantine;
     if (!total) return section(title, o.p("No image is in quarantine."));
     return section(title,
-      o.p(`${o.count(total, "image")}. They are not scored and not chosen. \`octospoon trace KEY\` tells why one is there.`),
+      o.p(`${o.count(total, "image")}, which no round chooses. \`octospoon trace KEY\` tells why one is there.`),
       o.table(["Reason", pool.sampled ? "Images of the sample" : "Images"], reasons.map((each) => [each.reason, each.images.toLocaleString("en")])),
       images.length < total ? o.note(`The newest ${images.length}:`) : null,
       o.gallery(images, (each) => each.reason));
