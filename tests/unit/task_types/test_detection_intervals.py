@@ -40,7 +40,9 @@ def test_equal_images_have_equal_intervals_around_the_figure() -> None:
     assert first == second
     for estimate in (first.accuracy, first.average_precision, *first.class_ap50, *first.recall):
         assert 0 < estimate.low < estimate.value < estimate.high < 1
-        assert estimate.labels == 60
+    assert {estimate.labels for estimate in (first.accuracy, *first.class_ap50)} == {60}
+    objects = np.bincount(targets[targets[..., 4] >= 0][:, 4].astype(int))
+    assert [estimate.labels for estimate in first.recall] == objects.tolist()
 
 
 def test_a_factor_widens_intervals_by_its_root() -> None:
