@@ -22,9 +22,17 @@ ARGUMENTS = ["--no-sandbox"]
 
 
 @contextmanager
-def served(pages: Pages, sentence: Callable[[BaseException], str] = str) -> Iterator[str]:
-    """Serve the page in a thread; yield the address with the token."""
-    listener, token = server.listen(0), new_token()
+def served(
+    pages: Pages, sentence: Callable[[BaseException], str] = str, port: int | None = 0
+) -> Iterator[str]:
+    """Serve the page in a thread; yield the address with the token.
+
+    Args:
+        pages: of the deployment.
+        sentence: says what an error means.
+        port: 0 for a free one; see `octospoon.ui.server.listen`.
+    """
+    listener, token = server.listen(port), new_token()
     running = server.guarded_server(pages, sentence, token, listener)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -48,6 +48,8 @@ PARAMETERS = {"RankTriggers": "schedule", "FirstBatchSize": "50", "BatchSize": "
 WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 TALLEST = 1500
 """Pixels of a wide screenshot at most; a longer view is cut."""
+LASSO = 75
+"""Pixels from the middle of the lasso to its edge."""
 QUALITY = 72
 BROKEN = {"broken/report.png": b"not an image", "broken/empty.jpg": b""}
 VIEWS = ("map", "batch", "next", "image", "model", "watch")
@@ -172,13 +174,23 @@ class Camera:
 
 
 def lasso(page: Any) -> None:
-    """Select the images in one part of the map."""
+    """Select the images around the one that has the most neighbours on the map."""
     box = page.locator(".map").bounding_box()
     page.wait_for_timeout(1500)
+    places = np.array(page.evaluate("octospoon.pool().then((pool) => [...pool.columns.place])")).reshape(
+        -1, 2
+    )
+    places = places[np.isfinite(places).all(axis=1)]
+    size = (places.max(axis=0) - places.min(axis=0)) / 0.92  # the map shows everything, and a margin
+    scale = min(box["width"] / size[0], box["height"] / size[1])
+    centre = np.array([box["width"], box["height"]]) / 2
+    at = (places - (places.max(axis=0) + places.min(axis=0)) / 2) * [scale, -scale] + centre
+    near = np.linalg.norm(at[:, np.newaxis] - at, axis=2) < LASSO
+    middle = at[near[near.sum(axis=1).argmax()]].mean(axis=0)
     page.keyboard.press("l")
-    corners = [(0.1, 0.1), (0.38, 0.08), (0.42, 0.4), (0.12, 0.45)]
-    for i, (x, y) in enumerate(corners):
-        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4)
+    for i, angle in enumerate(np.linspace(0, 2 * np.pi, 24)):
+        x, y = middle + LASSO * np.array([np.cos(angle), np.sin(angle)])
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=2)
         if i == 0:
             page.mouse.down()
     page.mouse.up()
@@ -236,7 +248,7 @@ def main() -> int:
         assert last is not None
         if chosen.export:
             export(pages, chosen.export)
-        with served(pages, sentence) as address:
+        with served(pages, sentence, port=None) as address:  # where the links of runs lead
             take(address, chosen.name, last.picks[0].key, chosen.out, schemes)
     return 0
 

@@ -89,6 +89,14 @@ def test_watch_shows_messages_quarantine_and_decisions(figures: tuple[Served, st
         assert expected in text
 
 
+def test_a_matrix_of_ten_classes_is_seen_whole(tmp_path: Path, tab: Opener) -> None:
+    with served(filled(tmp_path / "kept", tuple("0123456789")).pages) as address:
+        opened = tab(address)
+        opened.go("/model", "Confusion")
+        hidden = "element => element.scrollWidth - element.clientWidth"
+        assert opened.page.get_by_role("group", name="Confusion matrix").evaluate(hidden) <= 0
+
+
 def test_costs_on_aws_are_asked_for_by_a_button(tmp_path: Path, tab: Opener) -> None:
     world = Served(tmp_path / "kept", 9)
     world.fake.local = False

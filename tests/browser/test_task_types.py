@@ -96,7 +96,9 @@ DRAWN = """boxes => {
   Object.assign(layer.style, { left: 0, top: 0, width: "300px", height: "300px" });
   return [...picture.querySelectorAll(".tag")].filter((tag) => tag.offsetParent).map((tag) => {
     const box = tag.getBoundingClientRect();
-    return box.left >= whole.left && box.top >= whole.top && box.right <= whole.right && box.bottom <= whole.bottom;
+    const [across, down] = [["left", "right"], ["top", "bottom"]].map(
+      ([low, high]) => box[low] >= whole[low] && box[high] <= whole[high]);
+    return across && down;
   });
 }"""
 
