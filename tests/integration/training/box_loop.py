@@ -17,7 +17,7 @@ from unit.training.stack import World
 from octospoon.adapters.label_studio.rectangle_labels import RectangleLabels
 from octospoon.adapters.onnx.scorer import OnnxScorer
 from octospoon.domain.batch.compose import NEVER, BatchRules
-from octospoon.domain.pool.images import ImageRef, State
+from octospoon.domain.pool.images import UNLABELLED, ImageRef
 from octospoon.domain.pool.keys import SHARDS
 from octospoon.domain.task_types.detection import DETECTION
 from octospoon.domain.task_types.detection.label import Box, Boxes
@@ -57,7 +57,7 @@ class BoxLoop(World):
 
     def __init__(self, classes: tuple[str, ...], backbone: bytes, batch: int = 40) -> None:
         super().__init__(DETECTION, classes)
-        self.batch = batch
+        self.batch, self.audit_share = batch, 0.5
         self.control.now_state = TrainingState()
         self.rescoring.order = dict.fromkeys(range(SHARDS), "margin")
         spec = model_file.backbone_spec(backbone, "letterbox")
@@ -75,7 +75,7 @@ class BoxLoop(World):
     def rank(self) -> RankReport:
         classes, batch = self.ports.classes, self.batch
         return self.build_rank(
-            BatchRules(batch, 0.5, rare_classes=NEVER),
+            BatchRules(batch, self.audit_share, rare_classes=NEVER),
             "margin_diverse",
             days=14,
             max_open_tasks=1,
@@ -130,7 +130,7 @@ class BoxLoop(World):
         """Score the images of the pool again, as `rescore` has it done after a promotion."""
         rows = self.pool.rows(list(self.pool.table)).values()
         version = -1 if self.champions.current is None else self.champions.current.version
-        waiting = [row.key for row in rows if row.state is State.SCORED and row.model_version != version]
+        waiting = [row.key for row in rows if row.state in UNLABELLED and row.model_version != version]
         objects = self.images.objects
         uploads = [ImageRef(key, objects[key][1], "1", len(objects[key][0])) for key in waiting]
         assert self.score(uploads) == [Scored.SCORED] * len(uploads)

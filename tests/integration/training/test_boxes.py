@@ -139,13 +139,15 @@ def test_second_batch_has_the_images_in_doubt(trained: BoxLoop) -> None:
     made = trained.copied()
     made.drop_images(range(200, 500))
     made.read_again()
+    made.audit_share = 0.45
 
     picks = made.next_batch()
 
     chosen = [pick for pick in picks if not pick.audit]
     assert {pick.strategy for pick in chosen} == {"margin_diverse"}
-    assert len(chosen) == 20
+    assert len(chosen) == 22
     assert all(made.truth(pick.key) for pick in chosen), "no doubt is about an image without a box"
+    assert len({pick.blind for pick in picks}) == 2
     for pick in picks:
         id_, task = made.task_of(pick.key)
         given = made.labeler.predictions[id_]
@@ -169,6 +171,28 @@ def test_successor_is_compared_by_its_boxes(
     assert made.registry.metrics["champion_audit_ap50"] == 1.0
     assert made.champions.current is not None
     assert made.champions.current.version == (2 if outcome is Outcome.PROMOTED else 1)
+
+
+def test_open_tasks_get_the_boxes_of_the_next_detector(trained: BoxLoop) -> None:
+    made = second_labelled(trained)
+    made.drop_images(range(200, 280))
+    made.audit_share = 0.2
+    tasks = {id_: pick for pick in made.next_batch() for id_, _ in [made.task_of(pick.key)] if not pick.blind}
+    assert made.train(SECOND, RedTrainer((0.95, 0.2))) is Outcome.PROMOTED
+
+    assert made.rank().refreshed == 0
+    assert {version for id_ in tasks for version, _ in made.labeler.predictions[id_]} == {"v1"}
+    assert made.labeler.model_version == "v1"
+
+    made.read_again()
+    assert made.rank().refreshed == len(tasks) > 10
+    assert made.labeler.model_version == "v2"
+    for id_, pick in tasks.items():
+        (row,) = made.pool.rows([pick.key]).values()
+        assert (row.model_version, row.state) == (2, State.EXPORTED)
+        assert row.probabilities is not None
+        (seen,) = made.task_type.predicted(row.probabilities[np.newaxis], CLASSES)
+        assert made.labeler.predictions[id_][1:] == [("v2", seen.label)]
 
 
 def test_earlier_detector_can_serve_again(trained: BoxLoop) -> None:
