@@ -171,8 +171,7 @@ class BoxReport:
             "all have in common, with a 95 % interval that holds for all strategies together",
             "a crowded image takes longer to label: so each lead is shown at equal images and at equal "
             "boxes, where random's AP50 between its rounds is a straight line",
-            f"detectors are trained in {self.simulation.options.least_steps} steps or more, fewer than in a "
-            "training job",
+            "detectors are trained with the settings that a stack has by default",
         ]
         if audit:
             lines.append(
