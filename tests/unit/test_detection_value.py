@@ -24,6 +24,11 @@ RANDOM = points((20, 50, 0.2), (40, 100, 0.4), (80, 200, 0.5), (160, 400, 0.7))
 CROWDED = points((20, 50, 0.2), (40, 150, 0.45), (80, 300, 0.6))
 
 
+def fuller(rounds: list[Point]) -> list[Point]:
+    """Return rounds with two more boxes in each."""
+    return [each._replace(boxes=each.boxes + 2) for each in rounds]
+
+
 def test_crowded_images_lead_at_equal_images_alone() -> None:
     assert at_equal_images(CROWDED, RANDOM) == pytest.approx((0.05 + 0.1) / 2)
     assert at_equal_boxes(CROWDED, RANDOM) == pytest.approx(0.0)
@@ -43,10 +48,13 @@ def test_rounds_with_more_boxes_than_random_do_not_count() -> None:
 def test_labels_of_the_plot_do_not_overlap(tmp_path, monkeypatch) -> None:
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
-    box_curves({"mosaics": [{"random": RANDOM, "sum": CROWDED}] * 2}, tmp_path / "plot.png")
+    seeds = [{"random": each, "sum": CROWDED} for each in (RANDOM, fuller(RANDOM))]
+    box_curves({"mosaics": seeds}, tmp_path / "plot.png")
 
     (figure,) = figures
     figure.canvas.draw()
+    by_boxes = [each.get_text() for each in figure.axes[1].xaxis.get_ticklabels()]
+    assert by_boxes == ["51", "101", "201", "401"], "the means of random's boxes"
     for axes in figure.axes:
         labels = [each for each in axes.xaxis.get_ticklabels(which="both") if each.get_text()]
         places = [each.get_window_extent() for each in labels]

@@ -70,7 +70,7 @@ def box_curves(sets: Mapping[str, Sequence[Mapping[str, Sequence[Point]]]], path
         for cell, by in zip(axes, ("images", "boxes"), strict=True):
             for name in seeds[0]:
                 _mean_line(cell, name, [seed[name] for seed in seeds], by)
-            _whole_numbers(cell, [getattr(point, by) for point in seeds[0][CONTROL]])
+            _whole_numbers(cell, [round(mean) for mean in _means([seed[CONTROL] for seed in seeds], by)])
             cell.set(xlabel=f"labelled {by}", title=title)
             cell.grid(alpha=0.3)
         axes[0].set_ylabel("held-out AP50, %")
@@ -79,13 +79,17 @@ def box_curves(sets: Mapping[str, Sequence[Mapping[str, Sequence[Point]]]], path
 
 
 def _mean_line(axes: Axes, name: str, seeds: Sequence[Sequence[Point]], by: str) -> None:
-    means = [
-        [np.mean([getattr(points[i], field) for points in seeds]) for i in range(len(seeds[0]))]
-        for field in (by, "ap50")
-    ]
-    (line,) = axes.plot(means[0], 100 * np.array(means[1]), marker="o", markersize=3, label=name)
+    ap50 = 100 * np.array(_means(seeds, "ap50"))
+    (line,) = axes.plot(_means(seeds, by), ap50, marker="o", markersize=3, label=name)
     if name == CONTROL:
         line.set(color="grey", linestyle="--")
+
+
+def _means(seeds: Sequence[Sequence[Point]], field: str) -> list[float]:
+    """Return the mean of a field over the seeds, for each round."""
+    return [
+        float(np.mean([getattr(point, field) for point in points])) for points in zip(*seeds, strict=True)
+    ]
 
 
 def _whole_numbers(axes: Axes, numbers: Sequence[int]) -> None:
