@@ -89,6 +89,18 @@ def test_a_port_that_somebody_took_is_given_up_for_another(launch, monkeypatch):
         assert server.port != taken
 
 
+def test_port_of_a_short_connection_is_given_up_too(launch, monkeypatch):
+    with socket.create_server((HOST, 0)) as other, socket.create_connection(other.getsockname()) as client:
+        taken = client.getsockname()[1]
+        free = iter([taken])
+        ours = health.free_port  # type: ignore[attr-defined]
+        monkeypatch.setattr(health, "free_port", lambda: next(free, None) or ours())
+        server = launch(SERVER)
+        assert server.port == taken
+        wait_until_ready([server], lambda _: None)
+        assert server.port != taken
+
+
 def test_ports_are_not_tried_for_ever(launch, monkeypatch):
     with contextlib.ExitStack() as thieves:
 

@@ -19,6 +19,7 @@ PATIENCE = 300.0
 ATTEMPTS = 3
 REMINDER = 10.0
 TAIL_LINES = 25
+_TAKEN = "already in use"
 
 
 @dataclass
@@ -69,17 +70,18 @@ class Launch:
 
     def ready(self) -> bool:
         """Check once. Start the server again if another program took the port; raise if it has failed."""
-        holder = listener(self.port, self.process.pid)
-        if holder is Listener.OTHERS and self.fixed:
+        holder, alive = listener(self.port, self.process.pid), self.process.alive()
+        taken = holder is Listener.OTHERS or (not alive and _lost_port(self.process))
+        if taken and self.fixed:
             raise ServiceUnavailable(
-                f"another program listens on port {self.port}, the port of {self.name}: end that program, "
+                f"another program uses port {self.port}, the port of {self.name}: end that program, "
                 f"or write another port into {FILE}, then run `octospoon up` again; nothing was changed"
             )
-        if holder is Listener.OTHERS and self.attempt < ATTEMPTS:
+        if taken and self.attempt < ATTEMPTS:
             end([self.process])
             self.attempt, self.port = self.attempt + 1, free_port()
             self.process = self.start(self.port)
-        elif holder is Listener.OTHERS or not self.process.alive():
+        elif taken or not alive:
             raise failure(self.process)
         return holder is Listener.US and answers(self.port, self.health)
 
@@ -122,6 +124,15 @@ def answers(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _lost_port(process: Supervised) -> bool:
+    """Return whether a program ended because its port was taken.
+
+    A connection of another program may have the port, without listening on it, and may be gone by now. The
+    servers word the error differently, but all of them say that it is already in use.
+    """
+    return _TAKEN in tail(Path(process.log)).casefold()
 
 
 def failure(process: Supervised, what: str | None = None) -> ServiceUnavailable:
