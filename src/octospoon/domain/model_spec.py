@@ -199,6 +199,11 @@ class ChampionPointer:
         return bool(self.classes) and not self.head_key
 
     @property
+    def has_another_backbone(self) -> bool:
+        """Return whether the embeddings of the model that served before are of no use to this model."""
+        return self.previous is not None and self.previous.backbone != self.backbone
+
+    @property
     def reads_since(self) -> int:
         """Return the first pointer generation whose scores this model can use; 0 for any.
 

@@ -24,6 +24,7 @@ from octospoon.domain.pool.images import Prediction, State
 from octospoon.domain.pool.keys import SHARDS, day, day_before
 from octospoon.usecases.read_again import share
 from octospoon.usecases.rescore_segment import (
+    EVERY,
     Segment,
     check_age,
     continuation,
@@ -187,11 +188,13 @@ class RescorePool:
 
     def _ended(self, segment: Segment, pointer: ChampionPointer, stale: int) -> None:
         """Continue with the images if scores cannot come from embeddings, or report the shard as done."""
-        if stale or pointer.detects or not pointer.predicts:
-            if segment.run:
-                self.reader.start(segment)
-            else:
-                LOG.warning(_STALE_BACKBONE, stale, segment.shard) if stale else LOG.warning(_NO_BOXES)
+        unread = stale or pointer.detects or not pointer.predicts
+        # the index has no images that wait for an answer, so `stale` does not count them
+        if segment.run and (unread or segment.images == EVERY or pointer.has_another_backbone):
+            self.reader.start(segment)
+            return
+        if unread:
+            LOG.warning(_STALE_BACKBONE, stale, segment.shard) if stale else LOG.warning(_NO_BOXES)
             return
         self.reader.skip(segment)
         self._done(pointer, segment)

@@ -56,6 +56,7 @@ class World(FakeWorld):
     days: int = 0
     strategy: str = "margin"
     fails: set[str] = field(default_factory=set)
+    before: ChampionPointer | None = None
 
     def __post_init__(self) -> None:
         super().__init__(time=500 * A_DAY)
@@ -89,7 +90,7 @@ class World(FakeWorld):
     def case(self) -> RescorePool:
         head_key = "h" if self.head else ""
         pointer = ChampionPointer(
-            self.version, "a", "m", self.backbone, head_key, "", self.classes, generation=self.generation
+            self.version, "a", "m", self.backbone, head_key, "", self.classes, self.before, self.generation
         )
         self.pool.strategy = self.strategy
         return self.build_rescore(
@@ -465,6 +466,24 @@ def test_classifier_reads_the_images_of_another_backbone_alone() -> None:
 
     assert sorted(world.scored) == others
     assert not world.old()
+    assert world.rescoring.progress() == (2, SHARDS)
+
+
+@pytest.mark.parametrize("on_request", [False, True])
+def test_classifier_reads_images_that_wait_for_an_answer(on_request: bool) -> None:
+    other = "c" * 64
+    world = World(pool_size=60)
+    for i, (key, row) in enumerate(world.pool.table.items()):
+        shares = np.array([0.6, 0.4], np.float32)
+        row.prediction = Prediction(1, other, np.full(4, i, np.float32), shares, 1)
+        world.pool.claim(Pick(key, "e", False, "margin", None, 0, None), 1, 9.0)
+    world.pool.task_type, world.head = CLASSIFICATION, Head()
+    if not on_request:
+        world.before = ChampionPointer(1, "b", "n", other, "h", "", CLASSES)
+
+    world.promoted(images=EVERY if on_request else None)
+
+    assert sorted(world.scored) == sorted(world.pool.table)
     assert world.rescoring.progress() == (2, SHARDS)
 
 
