@@ -64,11 +64,7 @@ class ViewDocument:
             the sentence why the newest read failed.
         """
         mark, mark_error = self._marked()
-        with self._lock:
-            begins = not self._reading and self._outdated(mark)
-            if begins:
-                self._reading, self._wanted = True, False
-        if begins:
+        if self._begins(mark):
             threading.Thread(target=self._renew, args=(mark,), name="octospoon-ui-view", daemon=True).start()
         return self._answer(mark_error)
 
@@ -86,11 +82,7 @@ class ViewDocument:
     def fresh(self) -> dict[str, Any]:
         """Return the document as `get` does, and read it first if it is outdated."""
         mark, _ = self._marked()
-        with self._lock:
-            begins = not self._reading and self._outdated(mark)
-            if begins:
-                self._reading, self._wanted = True, False
-        if begins:
+        if self._begins(mark):
             self._renew(mark)
         return self._answer("")
 
@@ -112,6 +104,14 @@ class ViewDocument:
             return self._mark(), ""
         except Exception as error:  # noqa: BLE001 - the page shows it beside the last document
             return (self._stored.mark if self._stored else ""), self._sentence(error)
+
+    def _begins(self, mark: str) -> bool:
+        """Return whether the caller must read the document anew; one caller alone must."""
+        with self._lock:
+            if self._reading or not self._outdated(mark):
+                return False
+            self._reading, self._wanted = True, False
+            return True
 
     def _outdated(self, mark: str) -> bool:
         if self._wanted:
