@@ -40,6 +40,8 @@ from octospoon.training.model.model_file import extract_backbone
 BACKBONE = "efficientnet-lite0"
 ROUNDS = Rounds((20, 40, 80), (160,))
 """Labelled images; random images go on, so that they have as many boxes as others."""
+OPTIONS = DetectorOptions()
+"""A stack's defaults."""
 POOL_SHARE = 0.8
 """Of the images that can be labelled, drawn anew for each seed."""
 STORED = FETCHED / "measured" / "boxes"
@@ -101,7 +103,7 @@ class World:
 
     def stored(self, seed: int) -> Path:
         """Return the file of a seed's curves; its name depends on the code that chooses and trains."""
-        key = f"{self.name} {seed} {ROUNDS} {POOL_SHARE} {DetectorOptions()} {self.strategies} {_code()}"
+        key = f"{self.name} {seed} {ROUNDS} {POOL_SHARE} {OPTIONS} {self.strategies} {_code()}"
         return STORED / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
     def replayed(self, seed: int) -> dict[str, list[Point]]:
@@ -109,7 +111,7 @@ class World:
         if not self.stored(seed).exists():
             drawn = np.random.default_rng(seed).permutation(self.pool)[: round(POOL_SHARE * self.pool)]
             held_out = np.arange(self.pool, len(self.images.truth))
-            replay = Replay(self.images, drawn, held_out, ROUNDS, DetectorOptions(), seed, lambda: None)
+            replay = Replay(self.images, drawn, held_out, ROUNDS, OPTIONS, seed, lambda: None)
             part = self.stored(seed).with_suffix(".part")
             part.write_text(json.dumps(replay.curves(self.strategies)))
             part.rename(self.stored(seed))
@@ -126,7 +128,7 @@ def _world(name: str, strategies: tuple[str, ...], folder: Path) -> World | None
         return None
     model = pull(BACKBONE, lambda line: print(line, file=sys.stderr), lambda *_: None).model
     backbone = resized(extract_backbone(model), *images.pixels.shape[1:3])
-    options = msgspec.structs.replace(DetectorOptions(), flip=images.flip)
+    options = msgspec.structs.replace(OPTIONS, flip=images.flip)
     targets = [*images.targets, *images.truth]
     truth = np.full((len(targets), max(map(len, targets)), 5), -1.0)
     for rows, boxes in zip(truth, targets, strict=True):

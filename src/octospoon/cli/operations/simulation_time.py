@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +18,7 @@ from octospoon.training.detector.replay import predictions
 from octospoon.training.detector.trainer import RULES, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -76,32 +75,17 @@ def _measured(maps: Features, classes: int, simulation: BoxSimulation, opset: in
 
     from octospoon.training.detector.export import head_file
     from octospoon.training.detector.loop import train
+    from octospoon.training.finetune.loop import reproducible
 
-    rows = np.arange(_rows(maps))
+    rows = np.arange(len(maps.targets[0]))
     learned, held_out = np.split(rows, [-1])
     short = msgspec.structs.replace(simulation.options, epochs=1, least_steps=CHECKS, patience=CHECKS)
-    with _one_thread():
+    processor = torch.device("cpu")
+    with reproducible(processor):  # in one thread, as the processes of a simulation
         began = time.monotonic()
-        course = train(maps, learned, held_out, classes, short, torch.device("cpu"))
+        course = train(maps, learned, held_out, classes, short, processor)
         step = (time.monotonic() - began) / CHECKS
         head = head_file(course.detector, maps.maps, RULES, opset)
         began = time.monotonic()
         predictions(maps, head, rows)
     return step, (time.monotonic() - began) / len(rows)
-
-
-def _rows(maps: Features) -> int:
-    return len(maps.targets[0])
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let PyTorch compute in one thread, as the processes of a simulation do."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
