@@ -77,28 +77,25 @@ def test_a_server_that_never_answers_is_reported(launch, monkeypatch):
     assert "server: starting" in lines[0]
 
 
+def check_given_up(taken, launch, monkeypatch):
+    """Check that a server which is given a taken port becomes ready on another one."""
+    free = iter([taken])
+    ours = health.free_port  # type: ignore[attr-defined]
+    monkeypatch.setattr(health, "free_port", lambda: next(free, None) or ours())
+    server = launch(SERVER)
+    assert server.port == taken
+    wait_until_ready([server], lambda _: None)
+    assert server.port != taken
+
+
 def test_a_port_that_somebody_took_is_given_up_for_another(launch, monkeypatch):
     with socket.create_server((HOST, 0)) as thief:
-        taken = thief.getsockname()[1]
-        free = iter([taken])
-        ours = health.free_port  # type: ignore[attr-defined]
-        monkeypatch.setattr(health, "free_port", lambda: next(free, None) or ours())
-        server = launch(SERVER)
-        assert server.port == taken
-        wait_until_ready([server], lambda _: None)
-        assert server.port != taken
+        check_given_up(thief.getsockname()[1], launch, monkeypatch)
 
 
 def test_port_of_a_short_connection_is_given_up_too(launch, monkeypatch):
     with socket.create_server((HOST, 0)) as other, socket.create_connection(other.getsockname()) as client:
-        taken = client.getsockname()[1]
-        free = iter([taken])
-        ours = health.free_port  # type: ignore[attr-defined]
-        monkeypatch.setattr(health, "free_port", lambda: next(free, None) or ours())
-        server = launch(SERVER)
-        assert server.port == taken
-        wait_until_ready([server], lambda _: None)
-        assert server.port != taken
+        check_given_up(client.getsockname()[1], launch, monkeypatch)
 
 
 def test_ports_are_not_tried_for_ever(launch, monkeypatch):
